@@ -1,0 +1,61 @@
+/* store.h - bytes by name. Opened by URL: "file:/dir", "s3://bucket/prefix?endpoint=URL&region=R".
+ *
+ * Keys: [a-z0-9A-Z/._-], no "..", no leading slash, at most 255 bytes; made by us, never by clients. An object is
+ * visible whole or not at all, and durable when put returns.
+ * Threads: any; a handle may be shared. Errors: storage_full, dependency_storage (retryable), internal;
+ * store_get and store_stat say job_not_found when the object is missing (ERR_job_not_found is translated by callers). */
+#ifndef LONGANIM_STORE_STORE_H
+#define LONGANIM_STORE_STORE_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/hash.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define STORE_KEY_MAX 256
+
+struct store;
+
+int store_open(struct store **out, const char *url, struct err *e); /* params_invalid; does not connect yet */
+void store_close(struct store *s);
+
+/* Can it be read and written now? dependency_storage or storage_full with the reason. */
+int store_probe(struct store *s, struct err *e);
+
+/* Puts a local file or bytes. sha256 (64 hex digits) is what the content must hash to; "" = compute. The local file
+ * may be moved into place (`consume`) when the back end can. Putting the same key again replaces it. */
+int store_put_file(struct store *s, const char *key, const char *path, const char *sha256, bool consume, struct err *e);
+int store_put_bytes(struct store *s, const char *key, const void *data, size_t size, struct err *e);
+
+struct store_info {
+    int64_t bytes;
+    int64_t modified_ms;        /* wall */
+    char sha256[HASH_HEX_SIZE]; /* "" when the back end does not keep it */
+};
+int store_stat(struct store *s, const char *key, struct store_info *out, struct err *e);
+int store_get_bytes(struct store *s, const char *key, struct buf *out, struct err *e); /* out's ceiling bounds it */
+int store_get_file(struct store *s, const char *key, const char *path, struct err *e); /* links when it can */
+
+/* An open descriptor on the object for reading (sendfile), or -1 with not-supported semantics: *out_fd = -1 and
+ * return 0 where the back end has none; the caller then uses store_read. */
+int store_open_fd(struct store *s, const char *key, int *out_fd, int64_t *out_bytes, struct err *e);
+/* Reads up to size bytes at offset; returns bytes read (0 at the end) or -1. */
+int64_t store_read(struct store *s, const char *key, int64_t offset, void *data, size_t size, struct err *e);
+
+int store_delete(struct store *s, const char *key, struct err *e); /* a missing object is fine */
+
+/* Calls fn for every object under prefix, in bytewise key order, starting after `after` ("" = first). fn returns
+ * non-zero to stop; the keys are borrowed. */
+typedef int (*store_list_fn)(void *user, const char *key, const struct store_info *info);
+int store_list(struct store *s, const char *prefix, const char *after, store_list_fn fn, void *user, struct err *e);
+
+/* A link with which anyone can GET the object for ttl_s seconds; returns 0 with out[0] = 0 where there is none. */
+int store_presign_get(struct store *s, const char *key, int ttl_s, const char *download_name, char out[2048],
+                      struct err *e);
+
+/* Removes temporaries older than age_ms. */
+int store_sweep(struct store *s, int64_t age_ms, int *out_removed, struct err *e);
+
+#endif
