@@ -1,0 +1,44 @@
+/* config_table.h - the list of settings; included by config.h and config.c with the macros defined. One row each:
+ * field, environment name, flag, default, [min, max,] programs that read it, meaning. An empty default of a string
+ * means "not set". */
+#ifndef CONFIG_STR
+#define CONFIG_STR(...)
+#endif
+#ifndef CONFIG_INT
+#define CONFIG_INT(...)
+#endif
+#ifndef CONFIG_PIXELS
+#define CONFIG_PIXELS(...)
+#endif
+/* clang-format off */
+CONFIG_STR(listen, "LONGANIM_LISTEN", "--listen", "127.0.0.1:8080", CONFIG_API | CONFIG_SERVE, "address of the API, host:port; port 0 = any")
+CONFIG_STR(ops_listen, "LONGANIM_OPS_LISTEN", "--ops-listen", "127.0.0.1:8081", CONFIG_API | CONFIG_SERVE, "address of /livez /readyz /metrics /drain /scale")
+CONFIG_STR(redis, "LONGANIM_REDIS", "--redis", "", CONFIG_API | CONFIG_WORKER, "redis://[user:pass@]host:port/db or unix:/path")
+CONFIG_STR(store, "LONGANIM_STORE", "--store", "", CONFIG_API | CONFIG_WORKER, "file:/dir or s3://bucket/prefix?endpoint=URL&region=R")
+CONFIG_STR(data, "LONGANIM_DATA", "--data", "", CONFIG_API | CONFIG_WORKER | CONFIG_SERVE, "folder for address files, scratch space and the embedded Redis and store")
+CONFIG_STR(models, "LONGANIM_MODELS", "--models", "", CONFIG_API | CONFIG_WORKER | CONFIG_SERVE | CONFIG_TOOL, "name=dir[,name=dir...]; the first is the default; not set: the shipped model")
+CONFIG_STR(device, "LONGANIM_DEVICE", "--device", "auto", CONFIG_WORKER | CONFIG_SERVE | CONFIG_TOOL, "cpu, cuda, cuda:N or auto")
+CONFIG_INT(vram_budget, "LONGANIM_VRAM_BUDGET", "--vram-budget", 0, 0, INT64_MAX, CONFIG_WORKER | CONFIG_SERVE | CONFIG_TOOL, "bytes of device memory to stay within; 0 = all")
+CONFIG_INT(threads, "LONGANIM_THREADS", "--threads", 0, 0, 1024, CONFIG_WORKER | CONFIG_SERVE | CONFIG_TOOL, "CPU threads of the networks; 0 = one per core")
+CONFIG_STR(keys, "LONGANIM_KEYS", "--keys", "", CONFIG_API | CONFIG_SERVE, "file of API keys; not set: answers only on loopback")
+CONFIG_STR(worker_id, "LONGANIM_WORKER_ID", "--worker-id", "", CONFIG_WORKER, "name of this worker; not set: host and process")
+CONFIG_STR(pools, "LONGANIM_POOLS", "--pools", "", CONFIG_WORKER, "pools to serve, comma-separated; not set: one per model")
+CONFIG_INT(lease_ms, "LONGANIM_LEASE_MS", "", 30000, 200, 3600000, CONFIG_API | CONFIG_WORKER | CONFIG_SERVE, "how long a claim holds without a heartbeat")
+CONFIG_INT(beat_ms, "LONGANIM_BEAT_MS", "", 5000, 50, 600000, CONFIG_WORKER | CONFIG_SERVE, "time between heartbeats")
+CONFIG_INT(stall_ms, "LONGANIM_STALL_MS", "", 600000, 1000, 86400000, CONFIG_WORKER | CONFIG_SERVE, "kill the engine when it makes no progress for so long")
+CONFIG_INT(max_attempts, "LONGANIM_MAX_ATTEMPTS", "", 3, 1, 100, CONFIG_API | CONFIG_SERVE, "tries of a job whose failure is ours")
+CONFIG_INT(retry_base_ms, "LONGANIM_RETRY_BASE_MS", "", 5000, 1, 3600000, CONFIG_API | CONFIG_WORKER | CONFIG_SERVE, "backoff: random up to base * 2^n")
+CONFIG_INT(max_upload_bytes, "LONGANIM_MAX_UPLOAD_BYTES", "", 2147483648, 1024, INT64_MAX, CONFIG_API | CONFIG_WORKER | CONFIG_SERVE | CONFIG_TOOL, "largest upload")
+CONFIG_PIXELS(max_pixels, "LONGANIM_MAX_PIXELS", "", 16777216, 256, 268435456, CONFIG_API | CONFIG_WORKER | CONFIG_SERVE | CONFIG_TOOL, "largest video frame, WxH or a number of pixels")
+CONFIG_INT(max_frames, "LONGANIM_MAX_FRAMES", "", 5000, 1, 10000000, CONFIG_API | CONFIG_WORKER | CONFIG_SERVE | CONFIG_TOOL, "longest video in frames")
+CONFIG_INT(max_seconds, "LONGANIM_MAX_SECONDS", "", 600, 1, 1000000, CONFIG_API | CONFIG_WORKER | CONFIG_SERVE | CONFIG_TOOL, "longest video in seconds")
+CONFIG_INT(max_queued, "LONGANIM_MAX_QUEUED", "", 100000, 1, INT64_MAX, CONFIG_API | CONFIG_SERVE, "queued jobs of one key")
+CONFIG_INT(sweep_ms, "LONGANIM_SWEEP_MS", "", 60000, 50, INT64_MAX, CONFIG_API | CONFIG_WORKER | CONFIG_SERVE, "time between sweeps of temporary files and unreferenced objects")
+CONFIG_INT(sweep_age_ms, "LONGANIM_SWEEP_AGE_MS", "", 3600000, 50, INT64_MAX, CONFIG_API | CONFIG_WORKER | CONFIG_SERVE, "what a sweep leaves alone because it is younger")
+CONFIG_INT(retention_ms, "LONGANIM_RETENTION_MS", "", 2592000000, 1000, INT64_MAX, CONFIG_API | CONFIG_SERVE, "how long ended jobs and their results are kept")
+CONFIG_STR(log_level, "LONGANIM_LOG", "--log", "info", CONFIG_API | CONFIG_WORKER | CONFIG_SERVE | CONFIG_PROBE | CONFIG_TOOL, "debug, info, warn or error")
+CONFIG_STR(tmpdir, "TMPDIR", "", "/tmp", CONFIG_API | CONFIG_WORKER | CONFIG_SERVE | CONFIG_TOOL | CONFIG_PROBE, "folder for scratch files")
+/* clang-format on */
+#undef CONFIG_STR
+#undef CONFIG_INT
+#undef CONFIG_PIXELS
