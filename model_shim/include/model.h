@@ -64,8 +64,8 @@ struct mdl_options {
     uint32_t size; /* set by mdl_options_init; fields are only ever appended */
     int32_t device, device_index;
     int32_t dtype;
-    int32_t threads;            /* 0 = as many as there are cores */
-    int64_t vram_budget_bytes;  /* 0 = all of the device; picks the plan of phases */
+    int32_t threads;           /* 0 = as many as there are cores */
+    int64_t vram_budget_bytes; /* 0 = all of the device; picks the plan of phases */
 };
 
 enum { MDL_PROFILE_COMPLETE = 0, MDL_PROFILE_REFERENCE = 1 };
@@ -113,21 +113,21 @@ typedef int (*mdl_progress_fn)(void *user, const struct mdl_progress *p);
 struct mdl_params {
     uint32_t size; /* set by mdl_params_init; fields are only ever appended */
     int32_t input_width, input_height;
-    int64_t frames;                 /* input frames, >= 1 */
-    int32_t width, height;          /* network size, multiples of 16; 0 = native area at the input's aspect ratio */
-    int32_t steps;                  /* 0 = the model's */
-    float guidance_scale;           /* < 0 = the model's; 1 = no guidance */
-    float control_scale;            /* < 0 = the model's */
+    int64_t frames;        /* input frames, >= 1 */
+    int32_t width, height; /* network size, multiples of 16; 0 = native area at the input's aspect ratio */
+    int32_t steps;         /* 0 = the model's */
+    float guidance_scale;  /* < 0 = the model's; 1 = no guidance */
+    float control_scale;   /* < 0 = the model's */
     uint64_t seed;
     const char *prompt, *negative_prompt; /* UTF-8, never NULL */
     int32_t profile, input_kind, reference_strategy, injection, speed;
-    int32_t memory_global, memory_local;                /* switches */
-    int32_t memory_global_frames, memory_local_frames;  /* 0 = the model's */
-    int32_t fusion;                                     /* switch */
-    int32_t fusion_first_step;                          /* < 0 = the model's; >= steps means none */
+    int32_t memory_global, memory_local;               /* switches */
+    int32_t memory_global_frames, memory_local_frames; /* 0 = the model's */
+    int32_t fusion;                                    /* switch */
+    int32_t fusion_first_step;                         /* < 0 = the model's; >= steps means none */
     const struct mdl_image *references;
-    int32_t reference_count; /* 1..4; the first one is the reference of the released model */
-    int32_t resume_segment;  /* first segment to do; 0 = a fresh run */
+    int32_t reference_count;  /* 1..4; the first one is the reference of the released model */
+    int32_t resume_segment;   /* first segment to do; 0 = a fresh run */
     const void *resume_state; /* `state` of segment resume_segment-1, exactly as delivered */
     uint64_t resume_state_size_bytes;
     mdl_source_fn on_source;
@@ -140,10 +140,10 @@ struct mdl_params {
 
 /* What a run with these parameters will be. No weights are touched. */
 struct mdl_plan {
-    uint32_t size; /* set by the caller to sizeof */
-    int32_t width, height;       /* network size */
+    uint32_t size;         /* set by the caller to sizeof */
+    int32_t width, height; /* network size */
     int32_t segments, segment_frames, stride_frames;
-    int64_t output_frames;       /* equals `frames` in profile complete */
+    int64_t output_frames; /* equals `frames` in profile complete */
     int32_t steps;
     int64_t host_bytes, device_bytes; /* peak need */
 };

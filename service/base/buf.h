@@ -18,7 +18,7 @@ struct buf {
 };
 
 void buf_init(struct buf *b, size_t max_bytes);
-void buf_free(struct buf *b); /* empty and usable again afterwards */
+void buf_free(struct buf *b);  /* empty and usable again afterwards */
 void buf_reset(struct buf *b); /* size 0, memory kept */
 int buf_add(struct buf *b, const void *data, size_t size);
 int buf_add_str(struct buf *b, const char *s);

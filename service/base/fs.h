@@ -14,8 +14,8 @@
 /* Writes dir + "/" + name into out; err internal when too long. */
 int fs_join(char out[FS_PATH_MAX], const char *dir, const char *name, struct err *e);
 
-int fs_mkdirs(const char *path, struct err *e);        /* like mkdir -p, mode 0700 */
-int fs_remove_tree(const char *path, struct err *e);   /* a missing path is fine; does not follow links */
+int fs_mkdirs(const char *path, struct err *e);                /* like mkdir -p, mode 0700 */
+int fs_remove_tree(const char *path, struct err *e);           /* a missing path is fine; does not follow links */
 int fs_read(const char *path, struct buf *out, struct err *e); /* out's ceiling bounds it */
 int fs_copy(const char *from, const char *to, struct err *e);  /* reflink or copy_file_range where possible */
 

@@ -18,8 +18,8 @@ struct proc_fd {
  * terminated, may be NULL). Only 0, 1, 2 and the listed descriptors are open in the child. Safe with threads:
  * nothing but async-signal-safe calls happens between fork and exec. The child gets `death_signal` when the
  * calling thread's process ends. */
-int proc_spawn(pid_t *out, const char *path, char *const argv[], char *const env[],
-               const struct proc_fd *fds, int fd_count, int death_signal, struct err *e);
+int proc_spawn(pid_t *out, const char *path, char *const argv[], char *const env[], const struct proc_fd *fds,
+               int fd_count, int death_signal, struct err *e);
 
 /* Waits up to timeout_ms for the child to end: 1 = ended (status set), 0 = still running, -1 = no such child. */
 int proc_wait(pid_t pid, int64_t timeout_ms, int *out_status);

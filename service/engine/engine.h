@@ -36,7 +36,7 @@ struct engine_segment {
     int32_t n, segments;
     int64_t first_frame;
     int32_t frames;
-    char path[512], sha256[HASH_HEX_SIZE];             /* lossless video */
+    char path[512], sha256[HASH_HEX_SIZE]; /* lossless video */
     int64_t bytes;
     char state_path[512], state_sha256[HASH_HEX_SIZE]; /* "" = none */
     int64_t state_bytes;

@@ -16,12 +16,33 @@
  *                       ▼  │ (backoff over)  │ └─── cancel seen ───────────────────────▶ canceled
  *                   expired └── waiting ◀────┘ fail: retryable; lease lost. (release goes back to queued)
  *  cancel while queued or waiting ─────────▶ canceled             terminal + retention over ──▶ purged (410) */
-enum job_state { JOB_QUEUED, JOB_WAITING, JOB_RUNNING, JOB_SUCCEEDED, JOB_FAILED, JOB_CANCELED, JOB_EXPIRED, JOB_PURGED };
+enum job_state {
+    JOB_QUEUED,
+    JOB_WAITING,
+    JOB_RUNNING,
+    JOB_SUCCEEDED,
+    JOB_FAILED,
+    JOB_CANCELED,
+    JOB_EXPIRED,
+    JOB_PURGED
+};
 #define JOB_STATE_COUNT 8
 
 /* How a job got there; one Lua script each. */
-enum job_event { JOB_EV_CLAIM, JOB_EV_COMPLETE, JOB_EV_FAIL_RETRY, JOB_EV_FAIL_FINAL, JOB_EV_RELEASE, JOB_EV_LOST,
-                 JOB_EV_PROMOTE, JOB_EV_CANCEL, JOB_EV_CANCELED, JOB_EV_EXPIRE, JOB_EV_RETRY, JOB_EV_PURGE };
+enum job_event {
+    JOB_EV_CLAIM,
+    JOB_EV_COMPLETE,
+    JOB_EV_FAIL_RETRY,
+    JOB_EV_FAIL_FINAL,
+    JOB_EV_RELEASE,
+    JOB_EV_LOST,
+    JOB_EV_PROMOTE,
+    JOB_EV_CANCEL,
+    JOB_EV_CANCELED,
+    JOB_EV_EXPIRE,
+    JOB_EV_RETRY,
+    JOB_EV_PURGE
+};
 #define JOB_EVENT_COUNT 12
 
 const char *job_state_name(enum job_state s);
@@ -48,7 +69,7 @@ struct job {
     bool cancel_requested;
     int64_t version;
     int64_t created_ms, queued_ms, started_ms, finished_ms, expires_ms; /* wall; 0 = not yet */
-    int64_t deadline_ms, start_deadline_ms;                            /* wall; 0 = none */
+    int64_t deadline_ms, start_deadline_ms;                             /* wall; 0 = none */
     int32_t priority, attempt, max_attempts, worker_losses;
     int64_t epoch;
     int64_t queue_position; /* 1-based while queued; 0 = unknown or not queued */

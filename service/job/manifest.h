@@ -13,9 +13,9 @@ struct manifest_file {
     char key[256];              /* in the store */
     char sha256[HASH_HEX_SIZE]; /* of the bytes as uploaded */
     int64_t bytes;
-    char name[128];             /* the client's file name, sanitised; for messages only */
-    char container[16];         /* "mp4", "zip", "png", … as probed */
-    int32_t width, height;      /* as shown: rotation and sample aspect applied */
+    char name[128];        /* the client's file name, sanitised; for messages only */
+    char container[16];    /* "mp4", "zip", "png", … as probed */
+    int32_t width, height; /* as shown: rotation and sample aspect applied */
     int64_t frames;
     int32_t fps_num, fps_den;
     bool variable_rate, has_alpha, has_audio;
@@ -38,7 +38,7 @@ struct manifest {
 
 void manifest_init(struct manifest *m);
 void manifest_free(struct manifest *m);
-json_t *manifest_json(const struct manifest *m);                             /* new reference */
+json_t *manifest_json(const struct manifest *m);                               /* new reference */
 int manifest_parse(struct manifest *out, const json_t *object, struct err *e); /* internal when broken */
 
 /* Store keys of a job; all under "v1/<tenant>/<yyyymmdd>/<job>/". */

@@ -21,23 +21,23 @@ enum params_snap { SNAP_AUTO, SNAP_NONE, SNAP_REGION };
 enum params_speed { SPEED_EXACT, SPEED_FAST };
 
 struct job_params {
-    int32_t fps_num, fps_den;     /* zip inputs only */
-    char model[64];               /* "" = the server's first */
+    int32_t fps_num, fps_den; /* zip inputs only */
+    char model[64];           /* "" = the server's first */
     char prompt[PARAMS_TEXT_MAX + 1], negative_prompt[PARAMS_TEXT_MAX + 1];
     bool has_seed;
-    int64_t seed;                 /* 0..2^63-1 */
-    int32_t steps;                /* 0 = the model's */
-    double guidance_scale;        /* < 0 = the model's */
+    int64_t seed;                                             /* 0..2^63-1 */
+    int32_t steps;                                            /* 0 = the model's */
+    double guidance_scale;                                    /* < 0 = the model's */
     int profile, input, reference_strategy, injection, speed; /* enums above */
-    double control_scale;         /* < 0 = the model's */
+    double control_scale;                                     /* < 0 = the model's */
     bool memory_global, memory_local;
     int32_t memory_global_frames, memory_local_frames; /* 0 = the model's */
     bool fusion_enabled;
-    int32_t fusion_first_step;    /* < 0 = the model's */
-    int32_t width, height;        /* 0 = auto */
+    int32_t fusion_first_step; /* < 0 = the model's */
+    int32_t width, height;     /* 0 = auto */
     int output_format, output_snap;
-    int32_t priority;             /* 0..9 */
-    json_t *tags;                 /* object of strings; owned; never NULL after params_init */
+    int32_t priority; /* 0..9 */
+    json_t *tags;     /* object of strings; owned; never NULL after params_init */
 };
 
 void params_init(struct job_params *p); /* the defaults */

@@ -27,11 +27,11 @@ enum media_kind { MEDIA_VIDEO, MEDIA_STILL, MEDIA_FRAMES_ZIP };
 struct media_info {
     enum media_kind kind;
     char container[16], codec[16], pixel_format[24];
-    int32_t width, height;     /* as shown */
-    int64_t frames;            /* counted, not believed */
-    int32_t fps_num, fps_den;  /* average; 0/1 for stills and zips */
+    int32_t width, height;    /* as shown */
+    int64_t frames;           /* counted, not believed */
+    int32_t fps_num, fps_den; /* average; 0/1 for stills and zips */
     bool variable_rate, has_alpha, has_audio;
-    int32_t rotation;          /* degrees clockwise that were applied */
+    int32_t rotation; /* degrees clockwise that were applied */
     int64_t start_us, duration_us;
 };
 
@@ -42,11 +42,11 @@ int media_probe_fd(int fd, bool as_still, const struct media_limits *l, struct m
 /* ---- reading, sandboxed ---- */
 struct media_reader;
 struct media_frame {
-    const uint8_t *pixels; /* borrowed until the next call */
+    const uint8_t *pixels;           /* borrowed until the next call */
     int32_t width, height, channels; /* 3 or 4 */
     int64_t index;
-    int64_t pts;           /* in units of time_base; -1 for zips */
-    const char *name;      /* zips: the path inside, else NULL */
+    int64_t pts;      /* in units of time_base; -1 for zips */
+    const char *name; /* zips: the path inside, else NULL */
 };
 /* Opens a video or a zip of frames. alpha: deliver 4 channels when the file has alpha, else always 3. */
 int media_reader_open(struct media_reader **out, const char *path, bool alpha, const struct media_limits *l,
@@ -72,10 +72,10 @@ enum media_format {
 struct media_writer;
 struct media_write_conf {
     enum media_format format;
-    int32_t width, height, channels;   /* of the frames that will be put */
+    int32_t width, height, channels; /* of the frames that will be put */
     int32_t time_base_num, time_base_den;
-    int32_t fps_num, fps_den;          /* nominal; may be 0/1 when the rate varies */
-    int32_t threads;                   /* 0 = default; output does not depend on the machine's core count */
+    int32_t fps_num, fps_den; /* nominal; may be 0/1 when the rate varies */
+    int32_t threads;          /* 0 = default; output does not depend on the machine's core count */
 };
 int media_writer_open(struct media_writer **out, const char *path, const struct media_write_conf *c, struct err *e);
 /* pts in time_base, strictly rising. name: file name inside a zip (NULL = 00000.png upward); ignored elsewhere. */

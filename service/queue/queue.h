@@ -112,8 +112,9 @@ void queue_page_free(struct queue_page *p);
 
 enum queue_cancel { QUEUE_CANCEL_DONE, QUEUE_CANCEL_ASKED, QUEUE_CANCEL_TERMINAL };
 int queue_cancel(struct queue *q, const char *job_id, const char *who, enum queue_cancel *out, struct err *e);
-int queue_retry(struct queue *q, const char *job_id, struct err *e);  /* job_not_failed */
-int queue_delete(struct queue *q, const char *job_id, int64_t tombstone_ms, struct err *e); /* job_not_terminal, job_purged */
+int queue_retry(struct queue *q, const char *job_id, struct err *e); /* job_not_failed */
+int queue_delete(struct queue *q, const char *job_id, int64_t tombstone_ms,
+                 struct err *e); /* job_not_terminal, job_purged */
 
 /* ---- housekeeping; safe to run from many programs ---- */
 struct queue_reaped {

@@ -3,7 +3,8 @@
  * Keys: [a-z0-9A-Z/._-], no "..", no leading slash, at most 255 bytes; made by us, never by clients. An object is
  * visible whole or not at all, and durable when put returns.
  * Threads: any; a handle may be shared. Errors: storage_full, dependency_storage (retryable), internal;
- * store_get and store_stat say job_not_found when the object is missing (ERR_job_not_found is translated by callers). */
+ * store_get and store_stat say job_not_found when the object is missing (ERR_job_not_found is translated by callers).
+ */
 #ifndef LONGANIM_STORE_STORE_H
 #define LONGANIM_STORE_STORE_H
 
