@@ -2,6 +2,7 @@
 MAKEFLAGS += --no-builtin-rules -j$(shell nproc)
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
+comma := ,
 
 B ?= build
 LIBTORCH ?= .deps/torch/torch
@@ -33,7 +34,6 @@ LIBS_API := -lmicrohttpd $(LIBS_NET) $(LIBS_BASE)
 LIBS_ALL := $(LIBS_AV) $(LIBS_NET) $(LIBS_BASE) -ldl
 TORCH_CUDA := $(wildcard $(LIBTORCH)/lib/libtorch_cuda.so)
 LIBS_TORCH := -L$(LIBTORCH)/lib $(if $(TORCH_CUDA),-Wl$(comma)--no-as-needed -ltorch -ltorch_cuda -lc10_cuda) -ltorch_cpu -lc10 -Wl,--as-needed -lsentencepiece
-comma := ,
 # The build tree finds the library beside itself; a given LIBTORCH is found where it is.
 RPATH_TORCH := $(if $(filter /%,$(LIBTORCH)),$(LIBTORCH)/lib,\$$ORIGIN/../$(LIBTORCH)/lib)
 
@@ -57,7 +57,7 @@ clean: ; rm -rf build build-asan build-tsan build-fuzz                          
 # ---- checks ----
 format-check: ; @clang-format --dry-run -Werror $(HEADERS) $(MAINS) $(SERVICE) $(wildcard api/*.c) $(SHIM) $(shell find model_shim -name '*.h') $(shell find tests -name '*.c')
 layers: ; @gawk -f tools/check-layers.awk tools/layers.txt $(HEADERS) $(MAINS) $(SERVICE) $(wildcard api/*.c) $(SHIM)
-headers: ; @for h in $(HEADERS); do echo "#include \"$$h\"" | gcc -std=c11 -D_GNU_SOURCE $(WARN) -Wno-unused-macros -Iservice -I. -Imodel_shim/include -fsyntax-only -x c - || exit 1; done; \
+headers: ; @for h in $(HEADERS); do printf '#include "%s"\ntypedef int not_empty;\n' $$h | gcc -std=c11 -D_GNU_SOURCE $(WARN) -Wno-unused-macros -Iservice -I. -Imodel_shim/include -fsyntax-only -x c - || exit 1; done; \
 	for s in c11 c17; do echo '#include "model.h"' | gcc -std=$$s -Wall -Wextra -Wpedantic -Werror -Imodel_shim/include -fsyntax-only -x c - || exit 1; done; \
 	echo '#include "model.h"' | g++ -std=c++17 -Wall -Wextra -Wpedantic -Werror -Imodel_shim/include -fsyntax-only -x c++ -
 exports: $(B)/libmodel_shim.so ; @nm -D --defined-only $< | awk '$$2 ~ /[TWVBDRu]/ {print $$3}' | sort | diff model_shim/exports.txt -
