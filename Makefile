@@ -22,7 +22,8 @@ API := $(filter-out api/main.c,$(wildcard api/*.c))
 SHIM := $(shell find model_shim -name '*.cc' 2>/dev/null)
 HEADERS := $(wildcard service/*/*.h api/*.h)
 UNIT := $(shell find tests/unit tests/shim -name 'test_*.c' 2>/dev/null)
-TESTS := $(UNIT:%.c=$(B)/%)
+UNIT_CC := $(shell find tests/unit/model_shim -name 'test_*.cc' 2>/dev/null)
+TESTS := $(UNIT:%.c=$(B)/%) $(UNIT_CC:%.cc=$(B)/%)
 LUA := $(wildcard service/queue/lua/*.lua)
 PROGRAMS := $(B)/longanim $(B)/longanim-api $(B)/longanim-probe $(B)/longanim-worker
 
@@ -51,11 +52,11 @@ asan: setup ; @$(MAKE) -s tests B=build-asan OPT=-O1 SAN="-fsanitize=address,und
 tsan: setup ; @$(MAKE) -s tests B=build-tsan OPT=-O1 SAN="-fsanitize=thread" && $(PYTHON) tests/run.py --build build-tsan --sanitizer tsan  ## the threaded parts under TSan
 fuzz: setup ; @tests/fuzz/run                                                                 ## libFuzzer over every parser, a minute each
 bench: build ; @tests/bench/run                                                               ## measure; docs/speed.md says how to read it
-format: ; @clang-format -i $(HEADERS) $(MAINS) $(SERVICE) $(wildcard api/*.c) $(SHIM) $(shell find model_shim -name '*.h') $(shell find tests -name '*.c')  ## lay out the sources
+format: ; @clang-format -i $(HEADERS) $(MAINS) $(SERVICE) $(wildcard api/*.c) $(SHIM) $(shell find model_shim -name '*.h') $(shell find tests -name '*.c' -o -name '*.cc')  ## lay out the sources
 clean: ; rm -rf build build-asan build-tsan build-fuzz                                        ## remove what was built
 
 # ---- checks ----
-format-check: ; @clang-format --dry-run -Werror $(HEADERS) $(MAINS) $(SERVICE) $(wildcard api/*.c) $(SHIM) $(shell find model_shim -name '*.h') $(shell find tests -name '*.c')
+format-check: ; @clang-format --dry-run -Werror $(HEADERS) $(MAINS) $(SERVICE) $(wildcard api/*.c) $(SHIM) $(shell find model_shim -name '*.h') $(shell find tests -name '*.c' -o -name '*.cc')
 layers: ; @gawk -f tools/check-layers.awk tools/layers.txt $(HEADERS) $(MAINS) $(SERVICE) $(wildcard api/*.c) $(SHIM)
 headers: ; @for h in $(HEADERS); do printf '#include "%s"\ntypedef int not_empty;\n' $$h | gcc -std=c11 -D_GNU_SOURCE $(WARN) -Wno-unused-macros -Iservice -I. -Imodel_shim/include -fsyntax-only -x c - || exit 1; done; \
 	for s in c11 c17; do echo '#include "model.h"' | gcc -std=$$s -Wall -Wextra -Wpedantic -Werror -Imodel_shim/include -fsyntax-only -x c - || exit 1; done; \
@@ -74,6 +75,10 @@ $(B)/longanim-worker: $(B)/service/worker/main.o $(B)/libservice.a ; $(CC) $(SAN
 $(B)/longanim: $(B)/service/cli/main.o $(B)/libservice.a ; $(CC) $(SAN) $^ -Wl,--as-needed $(LIBS_ALL) -o $@
 $(B)/libmodel_shim.so: $(SHIM:%.cc=$(B)/%.o) model_shim/exports.map ; $(CXX) -shared $(SAN) -Wl,--version-script=model_shim/exports.map -Wl,-z,defs $(filter %.o,$^) $(LIBS_TORCH) -Wl,-rpath,'$(RPATH_TORCH)' -o $@
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(B)/libapi.a $(B)/libservice.a ; $(CC) $(SAN) $^ -Wl,--as-needed -lmicrohttpd $(LIBS_ALL) -lcmocka -o $@
+# Tests of the C++ side see what the library hides, so they link its objects.
+$(B)/libshim.a: $(SHIM:%.cc=$(B)/%.o) ; @rm -f $@; ar rcs $@ $^
+$(B)/tests/unit/model_shim/%.o: CXXFLAGS += -I.
+$(B)/tests/unit/model_shim/%: $(B)/tests/unit/model_shim/%.o $(B)/libshim.a ; $(CXX) $(SAN) $^ $(LIBS_TORCH) -Wl,-rpath,$(abspath $(LIBTORCH))/lib -lcmocka -o $@
 $(B)/tests/shim/%: $(B)/tests/shim/%.o $(B)/libmodel_shim.so ; $(CC) $(SAN) $< -L$(B) -lmodel_shim -Wl,-rpath,'$$ORIGIN/../..' -Wl,-rpath-link,$(LIBTORCH)/lib -lcmocka -lm -o $@
 
 generated: $(B)/gen/queue_lua.h $(B)/gen/openapi_json.h
