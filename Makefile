@@ -81,7 +81,7 @@ $(B)/tests/unit/model_shim/%.o: CXXFLAGS += -I.
 $(B)/tests/unit/model_shim/%: $(B)/tests/unit/model_shim/%.o $(B)/libshim.a ; $(CXX) $(SAN) $^ $(LIBS_TORCH) -Wl,-rpath,$(abspath $(LIBTORCH))/lib -lcmocka -o $@
 $(B)/tests/shim/%: $(B)/tests/shim/%.o $(B)/libmodel_shim.so ; $(CC) $(SAN) $< -L$(B) -lmodel_shim -Wl,-rpath,'$$ORIGIN/../..' -Wl,-rpath-link,$(LIBTORCH)/lib -lcmocka -lm -o $@
 
-generated: $(B)/gen/queue_lua.h $(B)/gen/openapi_json.h
+generated: $(B)/gen/queue_lua.h $(if $(wildcard openapi.yaml),$(B)/gen/openapi_json.h)
 $(B)/gen/queue_lua.h: $(LUA) tools/lua-to-header ; @mkdir -p $(@D); tools/lua-to-header $(LUA) > $@.tmp && mv $@.tmp $@
 $(B)/gen/openapi_json.h: openapi.yaml tools/openapi-to-header ; @mkdir -p $(@D); $(PYTHON) tools/openapi-to-header openapi.yaml > $@.tmp && mv $@.tmp $@
 

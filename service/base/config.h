@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct config {
 #define CONFIG_STR(field, env, flag, fallback, who, doc) char *field;
@@ -19,14 +20,22 @@ struct config {
 /* Programs of `who`. */
 enum { CONFIG_API = 1, CONFIG_WORKER = 2, CONFIG_TOOL = 4, CONFIG_SERVE = 8, CONFIG_PROBE = 16 };
 
-/* argv[0] is the program; flags of other programs are refused with the nearest known one. Positional arguments are
- * left in argv (compacted, *argc adjusted) when allow_rest, else refused. params_invalid on any bad value; the detail
- * names the setting and where it came from. */
+/* argv[0] is the program. `--flag value` or `--flag=value`; LONGANIM_CONFIG or --config names a file of NAME=value
+ * lines with the environment's names. An empty value means "not set". Without allow_rest, unknown flags (with the
+ * nearest known one) and positional arguments are refused; with it they are left in argv (compacted, *argc adjusted,
+ * argv[argc] NULL) and so is everything after "--". params_invalid on any bad value; the detail names the setting and
+ * where it came from. */
 int config_read(struct config *out, int who, int *argc, char **argv, bool allow_rest, struct err *e);
 void config_free(struct config *c);
-void config_help(int who, void *file); /* a FILE *; the flags with defaults and meaning */
 
-/* The effective settings as one JSON object text, secrets replaced by "***"; malloc'ed. */
+/* Writes to a FILE *: the flags and settings of `who` with defaults and meaning; all settings as docs/config.md. */
+void config_help(int who, FILE *file);
+void config_doc(FILE *file);
+
+/* The effective settings as one JSON object text, passwords in URLs replaced by "***"; malloc'ed. */
 char *config_text(const struct config *c, int who);
+
+/* A secret that only the environment may carry ("AWS_SECRET_ACCESS_KEY", …); NULL when not set or empty. Borrowed. */
+const char *config_secret(const char *env_name);
 
 #endif

@@ -1,8 +1,9 @@
 /* json.h - reading fields out of jansson values, with errors that name the field.
  *
  * jansson is not to be trusted with threads that switch locale, duplicate keys or reals; this is the one place
- * that knows (docs/decisions). Reading functions: 0 and *out set, or -1 and e = `code given to json_doc` with
- * field = JSON pointer. A missing optional field leaves *out as it was and returns 0. */
+ * that knows. Reading functions: 0 and *out set, or -1 and params_invalid with field = JSON pointer (who reads a
+ * document of our own translates that to internal). A missing optional field leaves *out as it was and returns 0.
+ * An integer may be written 7.0. */
 #ifndef LONGANIM_BASE_JSON_H
 #define LONGANIM_BASE_JSON_H
 
@@ -18,6 +19,9 @@ json_t *json_parse(const char *text, size_t size, enum err_code code, struct err
 
 /* Compact text, keys in insertion order (sorted when `canonical`); malloc'ed, never NULL (aborts without memory). */
 char *json_text(const json_t *value, bool canonical);
+
+/* The integer that this value is; -1 when it is none. */
+int json_as_int(const json_t *value, int64_t *out);
 
 int json_need_str(const json_t *object, const char *key, const char **out, struct err *e);
 int json_need_int(const json_t *object, const char *key, int64_t *out, struct err *e);

@@ -3,7 +3,7 @@
  * log_event(LOG_INFO, "job.claimed", "job", "s", id, "attempt", "i", (int64_t)1, NULL) writes
  * {"ts":"2026-01-01T00:00:00.000Z","level":"info","event":"job.claimed","job":"j0_…","attempt":1}.
  * Fields are triples: name, type, value. Types: "s" const char * (NULL = null), "i" int64_t, "f" double,
- * "b" int. Strings are escaped, so no value can forge a line; the line is written with one write(2).
+ * "b" int (a truth value). Strings are escaped, so no value can forge a line; the line is written with one write(2).
  * Never pass secrets, signed URLs, request bodies or prompts. Any thread. */
 #ifndef LONGANIM_BASE_LOG_H
 #define LONGANIM_BASE_LOG_H
@@ -14,6 +14,9 @@ struct err;
 
 /* Lines below `level` are dropped. `program` ("api", "worker", …) becomes a field of every line; borrowed. */
 void log_init(const char *program, enum log_level level);
+
+/* The level of that name ("debug", "info", "warn", "error"), or -1. */
+int log_level_by_name(const char *name);
 
 void log_event(enum log_level level, const char *event, ...) __attribute__((sentinel));
 
