@@ -74,6 +74,7 @@ $(B)/longanim-probe: $(B)/service/probe/main.o $(B)/libservice.a ; $(CC) $(SAN) 
 $(B)/longanim-worker: $(B)/service/worker/main.o $(B)/libservice.a ; $(CC) $(SAN) $^ -Wl,--as-needed $(LIBS_ALL) -o $@
 $(B)/longanim: $(B)/service/cli/main.o $(B)/libservice.a ; $(CC) $(SAN) $^ -Wl,--as-needed $(LIBS_ALL) -o $@
 $(B)/libmodel_shim.so: $(SHIM:%.cc=$(B)/%.o) model_shim/exports.map ; $(CXX) -shared $(SAN) -Wl,--version-script=model_shim/exports.map -Wl,-z,defs $(filter %.o,$^) $(LIBS_TORCH) -Wl,-rpath,'$(RPATH_TORCH)' -o $@
+$(B)/tests/parity: $(B)/tests/support/parity_main.o $(SHIM:%.cc=$(B)/%.o) ; $(CXX) $(SAN) $^ $(LIBS_TORCH) -Wl,-rpath,'$(abspath $(LIBTORCH))/lib' -o $@
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(B)/libapi.a $(B)/libservice.a ; $(CC) $(SAN) $^ -Wl,--as-needed -lmicrohttpd $(LIBS_ALL) -lcmocka -o $@
 # Tests of the C++ side see what the library hides, so they link its objects.
 $(B)/libshim.a: $(SHIM:%.cc=$(B)/%.o) ; @rm -f $@; ar rcs $@ $^

@@ -1,0 +1,16 @@
+// kinds.cc - what can be checked: a row per kind of golden file and per kind of model folder.
+#include "parity/kinds.h"
+
+namespace mdl
+{
+
+const ParityKind parity_kinds[] = {
+    {"cogvideox.fill_selftest", parity_fill_selftest},
+    {nullptr, nullptr},
+};
+
+const ParityFolder parity_folders[] = {
+    {nullptr, nullptr, nullptr},
+};
+
+} // namespace mdl
