@@ -53,6 +53,7 @@ tsan: setup ; @$(MAKE) -s tests B=build-tsan OPT=-O1 SAN="-fsanitize=thread" && 
 fuzz: setup ; @tests/fuzz/run                                                                 ## libFuzzer over every parser, a minute each
 bench: build ; @tests/bench/run                                                               ## measure; docs/speed.md says how to read it
 format: ; @clang-format -i $(HEADERS) $(MAINS) $(SERVICE) $(wildcard api/*.c) $(SHIM) $(shell find model_shim -name '*.h') $(shell find tests -name '*.c' -o -name '*.cc')  ## lay out the sources
+docs: $(B)/tools/docs ; @$< config > docs/config.md && $< errors > docs/errors.md                ## write the pages that are made from tables
 clean: ; rm -rf build build-asan build-tsan build-fuzz                                        ## remove what was built
 
 # ---- checks ----
@@ -73,6 +74,7 @@ $(B)/longanim-api: $(B)/api/main.o $(B)/libapi.a $(B)/libservice.a ; $(CC) $(SAN
 $(B)/longanim-probe: $(B)/service/probe/main.o $(B)/libservice.a ; $(CC) $(SAN) $^ -Wl,--as-needed $(LIBS_AV) $(LIBS_BASE) -o $@
 $(B)/longanim-worker: $(B)/service/worker/main.o $(B)/libservice.a ; $(CC) $(SAN) $^ -Wl,--as-needed $(LIBS_ALL) -o $@
 $(B)/longanim: $(B)/service/cli/main.o $(B)/libservice.a ; $(CC) $(SAN) $^ -Wl,--as-needed $(LIBS_ALL) -o $@
+$(B)/tools/docs: $(B)/tools/docs.o $(B)/libservice.a ; $(CC) $(SAN) $^ -Wl,--as-needed $(LIBS_BASE) -o $@
 $(B)/libmodel_shim.so: $(SHIM:%.cc=$(B)/%.o) model_shim/exports.map ; $(CXX) -shared $(SAN) -Wl,--version-script=model_shim/exports.map -Wl,-z,defs $(filter %.o,$^) $(LIBS_TORCH) -Wl,-rpath,'$(RPATH_TORCH)' -o $@
 $(B)/tests/parity: $(B)/tests/support/parity_main.o $(SHIM:%.cc=$(B)/%.o) ; $(CXX) $(SAN) $^ $(LIBS_TORCH) -Wl,-rpath,'$(abspath $(LIBTORCH))/lib' -o $@
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(B)/libapi.a $(B)/libservice.a ; $(CC) $(SAN) $^ -Wl,--as-needed -lmicrohttpd $(LIBS_ALL) -lcmocka -o $@
@@ -87,5 +89,5 @@ $(B)/gen/queue_lua.h: $(LUA) tools/lua-to-header ; @mkdir -p $(@D); tools/lua-to
 $(B)/gen/openapi_json.h: openapi.yaml tools/openapi-to-header ; @mkdir -p $(@D); $(PYTHON) tools/openapi-to-header openapi.yaml > $@.tmp && mv $@.tmp $@
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: help setup build demo test tests check lint parity asan tsan fuzz bench format clean format-check layers headers exports rules generated
+.PHONY: docs help setup build demo test tests check lint parity asan tsan fuzz bench format clean format-check layers headers exports rules generated
 .SECONDARY:
