@@ -15,4 +15,7 @@ struct Error : std::runtime_error {
     }
 };
 
+// Throws Error(code, printf-like text); texts over 1,000 bytes are cut.
+[[noreturn]] void fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 } // namespace mdl

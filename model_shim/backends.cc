@@ -1,0 +1,14 @@
+// backends.cc - the list of model back ends: one line each, the only lines outside their folders.
+#include "backend.h"
+
+namespace mdl
+{
+
+std::unique_ptr<Backend> open_null(const std::string &dir, const mdl_options &o);
+
+const BackendEntry backends[] = {
+    {"null", open_null},
+    {nullptr, nullptr},
+};
+
+} // namespace mdl
