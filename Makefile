@@ -36,7 +36,7 @@ LIBS_ALL := $(LIBS_AV) $(LIBS_NET) $(LIBS_BASE) -ldl
 TORCH_CUDA := $(wildcard $(LIBTORCH)/lib/libtorch_cuda.so)
 LIBS_TORCH := -L$(LIBTORCH)/lib $(if $(TORCH_CUDA),-Wl$(comma)--no-as-needed -ltorch -ltorch_cuda -lc10_cuda) -ltorch_cpu -lc10 -Wl,--as-needed -lsentencepiece
 # The build tree finds the library beside itself; a given LIBTORCH is found where it is.
-RPATH_TORCH := $(if $(filter /%,$(LIBTORCH)),$(LIBTORCH)/lib,\$$ORIGIN/../$(LIBTORCH)/lib)
+RPATH_TORCH := $(if $(filter /%,$(LIBTORCH)),$(LIBTORCH)/lib,$$ORIGIN/../$(LIBTORCH)/lib)
 
 ## ---- for people ----
 help: ; @sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t16              ## this list

@@ -1,8 +1,10 @@
 // shim.cc - model.h, function by function: check, complete what an older caller lacks, call the back end, translate.
 // No model code.
 #include "backend.h"
+#include "device.h"
 #include "error.h"
 #include "guard.h"
+#include "parity/parity.h"
 
 #include <torch/version.h>
 
@@ -156,6 +158,24 @@ int mdl_run(mdl_model *m, const mdl_params *p, mdl_error *err) noexcept
 void mdl_close(mdl_model *m) noexcept
 {
     delete m;
+}
+
+int mdl_parity(const char *const *paths, int32_t count, const mdl_options *o, mdl_line_fn on_line, void *user,
+               int32_t *passed, int32_t *failed, int32_t *skipped, mdl_error *err) noexcept
+{
+    return mdl::guard(err, [&] {
+        if (!paths || count < 1 || !passed || !failed || !skipped)
+            throw mdl::Error(MDL_EINVAL, "mdl_parity: paths and places for the counts are needed");
+        const mdl_options options = complete_options(o);
+        const mdl::Compute compute = mdl::choose_compute(options);
+        // The numbers are float32's; another type is a question that only the caller can want to ask.
+        const auto dtype = options.dtype == MDL_DTYPE_BF16 ? compute.dtype : c10::ScalarType::Float;
+        const auto line = [&](const std::string &text) { return !on_line || on_line(user, text.c_str()) == 0; };
+        const mdl::ParityCounts counts = mdl::parity_run({paths, paths + count}, {compute.device, dtype}, line);
+        *passed = counts.passed;
+        *failed = counts.failed;
+        *skipped = counts.skipped;
+    });
 }
 
 } // extern "C"

@@ -1,0 +1,79 @@
+// device.cc - see device.h. No CUDA header: everything goes through libtorch's own dispatch, so that one source builds
+// against a CPU and a CUDA libtorch.
+#include "device.h"
+
+#include "error.h"
+
+#include <ATen/Context.h>
+#include <ATen/DeviceAccelerator.h>
+#include <ATen/Parallel.h>
+
+namespace mdl
+{
+namespace
+{
+
+c10::Device choose_device(const mdl_options &o)
+{
+    if (o.device < MDL_DEVICE_AUTO || o.device > MDL_DEVICE_CUDA)
+        fail(MDL_EINVAL, "no device has number %d", o.device);
+    const int gpus = o.device == MDL_DEVICE_CPU || !at::hasCUDA() ? 0 : at::detail::getCUDAHooks().getNumGPUs();
+    if (o.device == MDL_DEVICE_CPU || (o.device == MDL_DEVICE_AUTO && gpus == 0))
+        return c10::Device(c10::DeviceType::CPU);
+    if (o.device_index < 0 || o.device_index >= gpus)
+        fail(MDL_EINVAL, "there is no CUDA device %d (%d found)", o.device_index, gpus);
+    return {c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(o.device_index)};
+}
+
+c10::ScalarType choose_dtype(const mdl_options &o, c10::Device device)
+{
+    switch (o.dtype) {
+    case MDL_DTYPE_AUTO:
+        return device.is_cuda() ? c10::ScalarType::BFloat16 : c10::ScalarType::Float;
+    case MDL_DTYPE_F32:
+        return c10::ScalarType::Float;
+    case MDL_DTYPE_BF16:
+        return c10::ScalarType::BFloat16;
+    default:
+        fail(MDL_EINVAL, "no dtype has number %d", o.dtype);
+    }
+}
+
+} // namespace
+
+Compute choose_compute(const mdl_options &o)
+{
+    if (o.threads < 0 || o.threads > 4096 || o.vram_budget_bytes < 0)
+        throw Error(MDL_EINVAL, "threads or vram_budget_bytes is out of range");
+    Compute c;
+    c.device = choose_device(o);
+    c.dtype = choose_dtype(o, c.device);
+    c.budget_bytes = o.vram_budget_bytes;
+    if (o.threads > 0)
+        at::set_num_threads(o.threads);
+    at::Context &torch = at::globalContext();
+    torch.setAllowTF32CuBLAS(false);
+    torch.setAllowTF32CuDNN(false);
+    torch.setDeterministicCuDNN(true);
+    torch.setBenchmarkCuDNN(false);
+    if (c.cuda()) {
+        at::detail::getCUDAHooks().init();
+        const int64_t total = static_cast<int64_t>(at::accelerator::getMemoryInfo(c.device.index()).second);
+        if (c.budget_bytes == 0 || c.budget_bytes > total)
+            c.budget_bytes = total;
+    }
+    return c;
+}
+
+std::string dtype_name(c10::ScalarType t)
+{
+    return t == c10::ScalarType::BFloat16 ? "bfloat16" : t == c10::ScalarType::Half ? "float16" : "float32";
+}
+
+void release_cached(const Compute &c)
+{
+    if (c.cuda())
+        at::accelerator::emptyCache();
+}
+
+} // namespace mdl
