@@ -6,6 +6,8 @@ namespace mdl
 
 const ParityKind parity_kinds[] = {
     {"cogvideox.fill_selftest", parity_fill_selftest},
+    {"cogvideox.transformer", parity_transformer},
+    {"controlled_transformer", parity_transformer},
     {nullptr, nullptr},
 };
 

@@ -7,5 +7,7 @@ namespace mdl
 
 // cog_basics.cc: generated numbers, embeddings, rotary tables, schedulers
 void parity_fill_selftest(const Json &golden, Report &report);
+// cog_transformer.cc: the video transformer, with and without control
+void parity_transformer(const Json &golden, Report &report);
 
 } // namespace mdl

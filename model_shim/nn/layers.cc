@@ -1,0 +1,109 @@
+#include "nn/layers.h"
+#include "error.h"
+
+#include <ATen/ATen.h>
+
+#include <vector>
+
+namespace mdl::nn
+{
+
+Linear Linear::load(Weights &w, const std::string &name, int64_t in, int64_t out, bool bias)
+{
+    Linear l;
+    l.weight = w.get(name + ".weight", {out, in});
+    if (bias)
+        l.bias = w.get(name + ".bias", {out});
+    return l;
+}
+
+at::Tensor Linear::operator()(const at::Tensor &x) const
+{
+    return at::linear(x, weight, bias);
+}
+
+Linear fuse(const std::vector<Linear> &parts)
+{
+    std::vector<at::Tensor> weights, biases;
+    for (const Linear &part : parts) {
+        weights.push_back(part.weight);
+        if (part.bias.defined())
+            biases.push_back(part.bias);
+    }
+    Linear all;
+    all.weight = at::cat(weights);
+    if (!biases.empty())
+        all.bias = at::cat(biases);
+    return all;
+}
+
+LayerNorm LayerNorm::load(Weights &w, const std::string &name, int64_t width, double eps, bool affine)
+{
+    LayerNorm n;
+    n.width = width;
+    n.eps = eps;
+    if (affine) {
+        n.weight = w.get(name + ".weight", {width});
+        n.bias = w.get(name + ".bias", {width});
+    }
+    return n;
+}
+
+at::Tensor LayerNorm::operator()(const at::Tensor &x) const
+{
+    return at::layer_norm(x, {width}, weight, bias, eps);
+}
+
+RmsNorm RmsNorm::load(Weights &w, const std::string &name, int64_t width, double eps)
+{
+    return {w.get(name + ".weight", {width}), eps};
+}
+
+at::Tensor RmsNorm::operator()(const at::Tensor &x) const
+{
+    const at::Tensor wide = x.to(at::kFloat);
+    at::Tensor y = wide * at::rsqrt(wide.square().mean(-1, true).add_(eps));
+    return y.to(weight.scalar_type()).mul_(weight);
+}
+
+Activation activation_by_name(const std::string &name)
+{
+    static const struct {
+        const char *name;
+        Activation kind;
+    } names[] = {
+        {"silu", Activation::silu},          {"swish", Activation::silu},
+        {"gelu", Activation::gelu},          {"gelu-approximate", Activation::gelu_tanh},
+        {"gelu_new", Activation::gelu_tanh}, {"gelu_pytorch_tanh", Activation::gelu_tanh},
+        {"relu", Activation::relu},          {"mish", Activation::mish},
+    };
+    for (const auto &row : names)
+        if (name == row.name)
+            return row.kind;
+    throw Error(MDL_EWEIGHTS, "activation \"" + name + "\" is not supported");
+}
+
+at::Tensor &activate_(at::Tensor &x, Activation kind)
+{
+    switch (kind) {
+    case Activation::silu:
+        return at::silu_(x);
+    case Activation::gelu:
+        return at::gelu_(x, "none");
+    case Activation::gelu_tanh:
+        return at::gelu_(x, "tanh");
+    case Activation::relu:
+        return at::relu_(x);
+    case Activation::mish:
+        return at::mish_(x);
+    }
+    return x;
+}
+
+at::Tensor activate(const at::Tensor &x, Activation kind)
+{
+    at::Tensor y = x.clone();
+    return activate_(y, kind);
+}
+
+} // namespace mdl::nn
