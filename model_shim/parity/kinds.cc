@@ -7,6 +7,7 @@ namespace mdl
 const ParityKind parity_kinds[] = {
     {"cogvideox.fill_selftest", parity_fill_selftest},
     {"cogvideox.transformer", parity_transformer},
+    {"cogvideox.vae", parity_vae},
     {"controlled_transformer", parity_transformer},
     {nullptr, nullptr},
 };

@@ -9,5 +9,7 @@ namespace mdl
 void parity_fill_selftest(const Json &golden, Report &report);
 // cog_transformer.cc: the video transformer, with and without control
 void parity_transformer(const Json &golden, Report &report);
+// cog_vae.cc
+void parity_vae(const Json &golden, Report &report);
 
 } // namespace mdl

@@ -1,0 +1,187 @@
+#include "longanimation/vae_layers.h"
+#include "error.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+namespace mdl
+{
+
+namespace
+{
+
+constexpr int64_t kernel_t = 3;
+// cuDNN indexes with 32 bits: no convolution sees, or makes, more elements than this.
+constexpr int64_t conv_elements_max = int64_t{1} << 30;
+
+// Channels last is what cuDNN's tensor cores want; on the CPU it makes no difference worth a copy.
+at::Tensor conv_layout(const at::Tensor &weight)
+{
+    return weight.is_cuda() ? weight.contiguous(at::MemoryFormat::ChannelsLast3d) : weight;
+}
+
+// conv3d without padding in time, cut in time where it would be too large.
+at::Tensor conv_in_time(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias)
+{
+    const auto conv = [&](const at::Tensor &part) { return at::conv3d(part, weight, bias, 1, {0, 1, 1}); };
+    const int64_t frames_out = x.size(2) - kernel_t + 1;
+    const int64_t frame = std::max(x.size(1), weight.size(0)) * x.size(0) * x.size(3) * x.size(4);
+    const int64_t at_once = std::max<int64_t>(conv_elements_max / frame - kernel_t + 1, 1);
+    if (frames_out <= at_once)
+        return conv(x);
+    std::vector<at::Tensor> parts;
+    for (int64_t from = 0; from < frames_out; from += at_once) {
+        const int64_t count = std::min(at_once, frames_out - from);
+        parts.push_back(conv(x.narrow(2, from, count + kernel_t - 1)));
+    }
+    return at::cat(parts, 2);
+}
+
+// Frames as a batch, for 2-D convolutions: (B, C, T, H, W) -> (B T, C, H, W) and back.
+at::Tensor frames_to_batch(const at::Tensor &x)
+{
+    return x.transpose(1, 2).flatten(0, 1);
+}
+
+at::Tensor batch_to_frames(const at::Tensor &x, int64_t batch)
+{
+    return x.unflatten(0, at::IntArrayRef{batch, x.size(0) / batch}).transpose(1, 2);
+}
+
+// h = h * scale + shift with the small maps repeated to h's size; both are (B, C, t, h, w).
+void spread_addcmul_(at::Tensor h, const at::Tensor &scale, const at::Tensor &shift)
+{
+    const int64_t t = scale.size(2), y = scale.size(3), x = scale.size(4);
+    const int64_t times = h.size(2) / t, rows = h.size(3) / y, columns = h.size(4) / x;
+    if (times * t != h.size(2) || rows * y != h.size(3) || columns * x != h.size(4))
+        throw Error(MDL_EINTERNAL, "latents and features do not divide");
+    // Columns are repeated for real, so that the inner loop is long; rows and frames by strides of zero.
+    const auto spread = [&](const at::Tensor &map) {
+        const at::Tensor wide = columns == 1 ? map : map.repeat_interleave(columns, 4);
+        return wide.unsqueeze(3).unsqueeze(5); // (B, C, t, 1, h, 1, W)
+    };
+    at::Tensor view = h.unflatten(3, at::IntArrayRef{y, rows}).unflatten(2, at::IntArrayRef{t, times});
+    at::addcmul_out(view, spread(shift), view, spread(scale));
+}
+
+void modulate_by_latents_(const at::Tensor &h, const at::Tensor &scale, const at::Tensor &shift)
+{
+    const int64_t frames = h.size(2);
+    if (frames == 1 || frames % 2 == 0)
+        return spread_addcmul_(h, scale, shift);
+    const auto first = [](const at::Tensor &x) { return x.narrow(2, 0, 1); };
+    const auto rest = [](const at::Tensor &x) { return x.narrow(2, 1, x.size(2) - 1); };
+    spread_addcmul_(first(h), first(scale), first(shift));
+    spread_addcmul_(rest(h), rest(scale), rest(shift));
+}
+
+} // namespace
+
+CausalConv CausalConv::load(Weights &w, const std::string &name, int64_t in, int64_t out)
+{
+    return {conv_layout(w.get(name + ".conv.weight", {out, in, kernel_t, 3, 3})), w.get(name + ".conv.bias", {out})};
+}
+
+at::Tensor CausalConv::operator()(const at::Tensor &x, VaeCache &cache) const
+{
+    at::Tensor &kept = cache.slot();
+    const at::Tensor before = kept.defined() ? kept : x.narrow(2, 0, 1).expand({-1, -1, kernel_t - 1, -1, -1});
+    const at::Tensor padded = at::cat({before, x}, 2);
+    kept = padded.narrow(2, padded.size(2) - kernel_t + 1, kernel_t - 1).clone();
+    return conv_in_time(padded, weight, bias);
+}
+
+PointConv PointConv::load(Weights &w, const std::string &name, int64_t in, int64_t out)
+{
+    return {w.get(name + ".weight", {out, in, 1, 1, 1}), w.get(name + ".bias", {out})};
+}
+
+at::Tensor PointConv::operator()(const at::Tensor &x) const
+{
+    return at::conv3d(x, weight, bias);
+}
+
+VaeNorm VaeNorm::load(Weights &w, const std::string &name, const VaeConfig &c, int64_t channels, double eps,
+                      nn::Activation activation, bool spatial)
+{
+    if (channels % c.groups)
+        throw Error(MDL_EWEIGHTS, "vae config: channels do not divide into norm_num_groups");
+    VaeNorm n;
+    const std::string norm = spatial ? name + ".norm_layer" : name;
+    n.weight = w.get(norm + ".weight", {channels});
+    n.bias = w.get(norm + ".bias", {channels});
+    n.groups = c.groups;
+    n.eps = spatial ? 1e-6 : eps;
+    n.activation = activation;
+    if (spatial) {
+        n.scale = PointConv::load(w, name + ".conv_y.conv", c.latent_channels, channels);
+        n.shift = PointConv::load(w, name + ".conv_b.conv", c.latent_channels, channels);
+    }
+    return n;
+}
+
+at::Tensor VaeNorm::operator()(const at::Tensor &x, const at::Tensor &z) const
+{
+    at::Tensor h = at::group_norm(x, groups, weight, bias, eps);
+    // A pointwise convolution commutes with repeating: convolve the small latents, repeat what comes out.
+    if (scale.weight.defined())
+        modulate_by_latents_(h, scale(z), shift(z));
+    return nn::activate_(h, activation);
+}
+
+VaeResnet VaeResnet::load(Weights &w, const std::string &name, const VaeConfig &c, int64_t in, int64_t out,
+                          bool spatial)
+{
+    VaeResnet r;
+    r.norm1 = VaeNorm::load(w, name + ".norm1", c, in, c.norm_eps, c.activation, spatial);
+    r.norm2 = VaeNorm::load(w, name + ".norm2", c, out, c.norm_eps, c.activation, spatial);
+    r.conv1 = CausalConv::load(w, name + ".conv1", in, out);
+    r.conv2 = CausalConv::load(w, name + ".conv2", out, out);
+    if (in != out)
+        r.shortcut = PointConv::load(w, name + ".conv_shortcut", in, out);
+    return r;
+}
+
+at::Tensor VaeResnet::operator()(const at::Tensor &x, const at::Tensor &z, VaeCache &cache) const
+{
+    at::Tensor h = conv1(norm1(x, z), cache);
+    h = conv2(norm2(h, z), cache);
+    return h.add_(shortcut.weight.defined() ? shortcut(x) : x);
+}
+
+VaeDownsample VaeDownsample::load(Weights &w, const std::string &name, int64_t channels, bool time)
+{
+    return {w.get(name + ".conv.weight", {channels, channels, 3, 3}), w.get(name + ".conv.bias", {channels}), time};
+}
+
+at::Tensor VaeDownsample::operator()(const at::Tensor &x) const
+{
+    at::Tensor h = x;
+    if (time && x.size(2) > 1) {
+        const int64_t odd = x.size(2) % 2;
+        const at::Tensor pairs = x.narrow(2, odd, x.size(2) - odd).unflatten(2, at::IntArrayRef{-1, 2}).mean(3);
+        h = odd ? at::cat({x.narrow(2, 0, 1), pairs}, 2) : pairs;
+    }
+    const at::Tensor frames = at::constant_pad_nd(frames_to_batch(h), {0, 1, 0, 1});
+    return batch_to_frames(at::conv2d(frames, weight, bias, 2), x.size(0)).contiguous();
+}
+
+VaeUpsample VaeUpsample::load(Weights &w, const std::string &name, int64_t channels, bool time)
+{
+    return {w.get(name + ".conv.weight", {channels, channels, 3, 3}), w.get(name + ".conv.bias", {channels}), time};
+}
+
+at::Tensor VaeUpsample::operator()(const at::Tensor &x) const
+{
+    at::Tensor h = x;
+    if (time && x.size(2) > 1) {
+        const int64_t odd = x.size(2) % 2;
+        const at::Tensor doubled = x.narrow(2, odd, x.size(2) - odd).repeat_interleave(2, 2);
+        h = odd ? at::cat({x.narrow(2, 0, 1), doubled}, 2) : doubled;
+    }
+    const at::Tensor frames = at::upsample_nearest2d(frames_to_batch(h), {x.size(3) * 2, x.size(4) * 2});
+    return batch_to_frames(at::conv2d(frames, weight, bias, 1, 1), x.size(0)).contiguous();
+}
+
+} // namespace mdl
