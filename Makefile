@@ -34,7 +34,7 @@ LIBS_BASE := -ljansson -lcrypto -lm -pthread
 LIBS_API := -lmicrohttpd $(LIBS_NET) $(LIBS_BASE)
 LIBS_ALL := $(LIBS_AV) $(LIBS_NET) $(LIBS_BASE) -ldl
 TORCH_CUDA := $(wildcard $(LIBTORCH)/lib/libtorch_cuda.so)
-LIBS_TORCH := -L$(LIBTORCH)/lib $(if $(TORCH_CUDA),-Wl$(comma)--no-as-needed -ltorch -ltorch_cuda -lc10_cuda) -ltorch_cpu -lc10 -Wl,--as-needed -lsentencepiece
+LIBS_TORCH := -L$(LIBTORCH)/lib $(if $(TORCH_CUDA),-Wl$(comma)--no-as-needed -ltorch -ltorch_cuda -lc10_cuda) -ltorch_cpu -lc10 -Wl,--as-needed -lsentencepiece -lcrypto
 # The build tree finds the library beside itself; a given LIBTORCH is found where it is.
 RPATH_TORCH := $(if $(filter /%,$(LIBTORCH)),$(LIBTORCH)/lib,$$ORIGIN/../$(LIBTORCH)/lib)
 
