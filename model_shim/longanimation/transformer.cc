@@ -62,13 +62,14 @@ StepConditioning StepConditioning::row(int64_t i) const
     one.blocks.reserve(blocks.size());
     for (const DitBlockModulation &m : blocks)
         one.blocks.push_back({row_of(m.attention, i), row_of(m.feed_forward, i)});
-    one.head = row_of(head, i);
+    if (head.shift.defined())
+        one.head = row_of(head, i);
     return one;
 }
 
 int64_t StepConditioning::rows() const
 {
-    return head.shift.size(0);
+    return blocks.at(0).attention.video.shift.size(0);
 }
 
 Transformer::Transformer(const DitConfig &config, Weights &w) : c_(config), embed_(config, w), time_(config, w)

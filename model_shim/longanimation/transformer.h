@@ -34,7 +34,7 @@ struct Control {
 // All numbers that depend on the time step only. Rows are steps (or batch rows that do not share one).
 struct StepConditioning {
     std::vector<DitBlockModulation> blocks;
-    nn::Modulation head;
+    nn::Modulation head; // undefined where a network has no output head (SketchDiT)
 
     StepConditioning row(int64_t i) const; // as views
     int64_t rows() const;
