@@ -9,6 +9,11 @@ const ParityKind parity_kinds[] = {
     {"cogvideox.transformer", parity_transformer},
     {"cogvideox.vae", parity_vae},
     {"controlled_transformer", parity_transformer},
+    {"sketch_dit", parity_sketch_dit},
+    {"dglm", parity_dglm},
+    {"lineart", parity_lineart},
+    {"fusion", parity_fusion},
+    {"plan", parity_plan},
     {nullptr, nullptr},
 };
 
