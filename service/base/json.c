@@ -12,6 +12,9 @@ json_t *json_parse(const char *text, size_t size, enum err_code code, struct err
 {
     json_error_t why;
     json_t *value = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+    /* The text is well formed; only the number is beyond what any of ours may be. */
+    if (!value && code == ERR_bad_request && json_error_code(&why) == json_error_numeric_overflow)
+        code = ERR_params_invalid;
     if (!value)
         err_set(e, code, "not valid JSON: %s (line %d, column %d)", why.text, why.line, why.column);
     return value;

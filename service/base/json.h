@@ -14,7 +14,8 @@
 #include <stdint.h>
 
 /* Parses one JSON text of at most `size` bytes: duplicate keys, NUL, and trailing bytes refused.
- * On failure returns NULL and sets e to `code`. The caller owns the reference. */
+ * On failure returns NULL and sets e to `code` (bad_request becomes params_invalid for a number out of range). The
+ * caller owns the reference. */
 json_t *json_parse(const char *text, size_t size, enum err_code code, struct err *e);
 
 /* Compact text, keys in insertion order (sorted when `canonical`); malloc'ed, never NULL (aborts without memory). */

@@ -44,6 +44,7 @@ enum job_event {
     JOB_EV_PURGE
 };
 #define JOB_EVENT_COUNT 12
+const char *job_event_name(enum job_event event); /* "claim", "complete", … */
 
 const char *job_state_name(enum job_state s);
 int job_state_by_name(const char *name); /* -1 when unknown */
@@ -58,7 +59,7 @@ struct job_progress {
     char stage[24];       /* "fetch", "decode", "text", "memory", "encode", "diffusion", "render", "upload", … */
     int32_t segments_done, segments_total, step, steps;
     int64_t frames_done;
-    int64_t eta_low_ms, eta_high_ms; /* from now; -1 = not known yet */
+    int64_t eta_low_ms, eta_high_ms; /* from when this was recorded; -1 = not known yet */
 };
 
 struct job {
@@ -72,8 +73,9 @@ struct job {
     int64_t deadline_ms, start_deadline_ms;                             /* wall; 0 = none */
     int32_t priority, attempt, max_attempts, worker_losses;
     int64_t epoch;
-    int64_t queue_position; /* 1-based while queued; 0 = unknown or not queued */
+    int64_t queue_position; /* 1-based while queued, an estimate where tenants share; 0 = unknown or not queued */
     struct job_progress progress;
+    int64_t progress_at_ms; /* when it was recorded; wall */
     char manifest_key[256];
     char *params_text, *input_text, *tags_text; /* JSON texts as stored by the manifest; owned */
     char result_key[256], result_sha256[HASH_HEX_SIZE], result_type[48];
@@ -88,7 +90,11 @@ struct job {
 void job_init(struct job *j);
 void job_free(struct job *j);
 
-/* The job object of the HTTP contract; new reference. `base_url` is put in front of urls ("" = relative). */
+/* Replaces an owned text of a job; aborts when memory is out. NULL = none. */
+void job_set_text(char **slot, const char *text_or_null);
+
+/* The job object of the HTTP contract; new reference. `base_url` is put in front of urls ("" = relative). At most 4 kB
+ * as compact text, prompts and tags not counted. */
 json_t *job_json(const struct job *j, const char *base_url);
 
 #endif

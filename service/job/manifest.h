@@ -41,8 +41,22 @@ void manifest_free(struct manifest *m);
 json_t *manifest_json(const struct manifest *m);                               /* new reference */
 int manifest_parse(struct manifest *out, const json_t *object, struct err *e); /* internal when broken */
 
-/* Store keys of a job; all under "v1/<tenant>/<yyyymmdd>/<job>/". */
+/* What the job object shows as "input"; new reference. */
+json_t *manifest_input_json(const struct manifest *m);
+
+/* SHA-256 over the parameters (call before a seed is drawn and before the model's values are filled in) and the hashes
+ * of all files: what makes two requests the same request. Into m->fingerprint. */
+void manifest_fingerprint(struct manifest *m);
+
+/* Every object of a job lies under "v1/<tenant>/<yyyymmdd>/<job>/", the day being that of created_ms. */
 #define MANIFEST_KEY_MAX 256
 void manifest_prefix(const struct manifest *m, char out[MANIFEST_KEY_MAX]); /* with the final slash */
+
+/* prefix + name, where prefix is that of manifest_key (".../manifest.json"). 0, or -1 when it does not fit. */
+int manifest_sibling(const char *manifest_key, const char *name, char out[MANIFEST_KEY_MAX]);
+
+/* Splits a key "v1/<tenant>/<day>/<job>/<name>": the job's id, the length of the prefix with its final slash, and the
+ * name. -1 when it is not of that form. */
+int manifest_split_key(const char *key, char out_id[ID_SIZE], size_t *out_prefix_length, const char **out_name);
 
 #endif

@@ -44,17 +44,32 @@ void params_init(struct job_params *p); /* the defaults */
 void params_free(struct job_params *p);
 
 /* Applies a JSON object on top of what is there. Unknown names: params_invalid naming the nearest known one; null,
- * wrong type or range: params_invalid with the field as JSON pointer. */
+ * wrong type or range: params_invalid with the field as JSON pointer. On failure *p is half applied and only fit for
+ * params_free. */
 int params_apply_json(struct job_params *p, const json_t *object, struct err *e);
 
 /* Applies one scalar given as text, as a form field or flag gives it; dotted names reach into objects
- * ("output.format"). */
+ * ("output.format", "tags.shot"). "size" is "auto" or "WIDTHxHEIGHT", or comes as size.width and size.height. */
 int params_apply_text(struct job_params *p, const char *name, const char *value, struct err *e);
+
+/* What only the whole can tell; call once after everything was applied. params_invalid. */
+int params_check(const struct job_params *p, struct err *e);
 
 /* Is this dotted name a parameter? */
 bool params_known(const char *name);
 
-/* As applied, defaults filled in; new reference. Round-trips through params_apply_json. */
+/* The known name nearest to this one. Static. */
+const char *params_nearest(const char *name);
+
+/* Does this object already give the parameter of this dotted name, in whole or in part? For fields given twice. */
+bool params_given(const json_t *object, const char *name);
+
+/* Puts the model's values where none were given: name, steps, guidance_scale, control_scale, injection,
+ * memory_global_frames, memory_local_frames and fusion_first_step of its description, as far as it has them. */
+void params_fill(struct job_params *p, const json_t *model);
+
+/* As applied, defaults filled in; what is the model's and was not filled is left out. New reference. Round-trips
+ * through params_apply_json. */
 json_t *params_json(const struct job_params *p);
 
 /* Calls fn for every scalar parameter in table order: dotted name, type ("integer", "number", "string", "boolean" or
