@@ -46,6 +46,7 @@ struct media_frame {
     int32_t width, height, channels; /* 3 or 4 */
     int64_t index;
     int64_t pts;      /* in units of time_base; -1 for zips */
+    int64_t duration; /* until the next frame, in units of time_base; 0 for zips */
     const char *name; /* zips: the path inside, else NULL */
 };
 /* Opens a video or a zip of frames. alpha: deliver 4 channels when the file has alpha, else always 3. */

@@ -1,0 +1,30 @@
+/* probe_wire.h - what the client and `longanim-probe` say to each other over a SOCK_SEQPACKET pair. Private to the
+ * folder; both ends are of one build. A request carries one descriptor (SCM_RIGHTS). */
+#ifndef LONGANIM_PROBE_PROBE_WIRE_H
+#define LONGANIM_PROBE_PROBE_WIRE_H
+
+#include "base/err.h"
+#include "media/media.h"
+
+#define PROBE_SOCKET_FD 3
+
+struct probe_request {
+    uint64_t id;
+    int32_t as_still;
+    struct media_limits limits;
+};
+
+struct probe_reply {
+    uint64_t id;
+    int32_t failed;
+    struct err err;
+    struct media_info info;
+};
+
+/* Serves requests until the other end closes; returns the program's exit status. */
+int probe_serve(int socket_fd);
+
+/* Probes one open file in a sandboxed child of its own and waits for the answer. */
+int probe_once(int fd, bool as_still, const struct media_limits *l, struct media_info *out, struct err *e);
+
+#endif
