@@ -1,0 +1,66 @@
+/* ledger.h - what the store remembers about jobs, so that Redis may be lost: manifests of what was accepted, records of
+ * what ended, tombstones of what was deleted. Redis is an index over these.
+ *
+ * Under a job's prefix "v1/<tenant>/<day>/<job>/": manifest.json (written before the enqueue), end.json (how it ended),
+ * out/e<epoch>/end.json (a success about to be completed), tombstone.json (deleted). Schemas: docs/formats.md.
+ * Who does what: the worker calls ledger_success before queue_complete; whoever ends a job (worker, api, reaper) calls
+ * ledger_settle right after; api and worker run ledger_reconcile at start and when the generation changed, and
+ * ledger_sweep every LONGANIM_SWEEP_MS.
+ * Threads: as the queue and the store given. Errors: dependency_redis, dependency_storage, storage_full, internal. */
+#ifndef LONGANIM_LEDGER_LEDGER_H
+#define LONGANIM_LEDGER_LEDGER_H
+
+#include "base/err.h"
+#include "job/manifest.h"
+#include "queue/queue.h"
+#include "store/store.h"
+
+struct ledger {
+    struct queue *queue;  /* borrowed */
+    struct store *store;  /* borrowed */
+    int64_t idem_keep_ms; /* how long idempotency keys are kept: 24 h */
+    int64_t tombstone_ms; /* how long a deleted job answers 410: 30 days */
+};
+
+/* Writes the manifest at its place; *out_key is its key. */
+int ledger_write_manifest(const struct ledger *l, const struct manifest *m, char out_key[MANIFEST_KEY_MAX],
+                          struct err *e);
+/* Reads one. job_not_found when it is not there; internal when it is broken. manifest_free after success. */
+int ledger_read_manifest(const struct ledger *l, const char *key, struct manifest *out, struct err *e);
+
+/* Before queue_complete: leaves word of the success under the attempt's own out/e<epoch>/. */
+int ledger_success(const struct ledger *l, const struct queue_lease *lease, const struct queue_result *r,
+                   struct err *e);
+
+/* After the end of a job: writes end.json as the queue says it ended, and removes what the end left without a purpose:
+ * after success everything under out/, seg/ and ckpt/ but the winning epoch's results and the committed segments; else
+ * all of out/. A job that has not ended is left alone. */
+int ledger_settle(const struct ledger *l, const char *job_id, struct err *e);
+
+/* POST …/retry: takes the record back, then the queue's retry. Errors of queue_retry. */
+int ledger_retry(const struct ledger *l, const char *job_id, struct err *e);
+
+/* DELETE: the queue forgets the job (errors of queue_delete), then the store keeps only a tombstone. What a crash
+ * leaves behind in between, the sweep finishes. */
+int ledger_delete(const struct ledger *l, const char *job_id, struct err *e);
+
+struct ledger_found {
+    int manifests, requeued, restored, buried, broken;
+};
+/* Lists all manifests, records and tombstones, and tells the queue of those that it does not know. Marks the queue as
+ * reconciled. */
+int ledger_reconcile(const struct ledger *l, struct ledger_found *out, struct err *e);
+
+/* ledger_reconcile when the queue's generation is not `last` (update it; start with ""): 1 = done, 0 = not needed. */
+int ledger_check(const struct ledger *l, char last[96], struct ledger_found *out, struct err *e);
+
+struct ledger_swept {
+    int settled, expired, removed, temporaries;
+};
+/* One round: ledger_reconcile; ends that were not settled; jobs whose retention is over; objects older than age_ms that
+ * nothing refers to (of unfinished creations, of lost attempts, of half-done deletions, uploads/ older than
+ * upload_age_ms); temporaries of the store. */
+int ledger_sweep(const struct ledger *l, int64_t age_ms, int64_t upload_age_ms, struct ledger_swept *out,
+                 struct err *e);
+
+#endif
