@@ -24,6 +24,8 @@ HEADERS := $(wildcard service/*/*.h api/*.h)
 UNIT := $(shell find tests/unit tests/shim -name 'test_*.c' 2>/dev/null)
 UNIT_CC := $(shell find tests/unit/model_shim -name 'test_*.cc' 2>/dev/null)
 TESTS := $(UNIT:%.c=$(B)/%) $(UNIT_CC:%.cc=$(B)/%)
+SUPPORT := $(wildcard tests/support/*.c)
+BENCHES := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
 LUA := $(wildcard service/queue/lua/*.lua)
 PROGRAMS := $(B)/longanim $(B)/longanim-api $(B)/longanim-probe $(B)/longanim-worker
 
@@ -77,7 +79,9 @@ $(B)/longanim: $(B)/service/cli/main.o $(B)/libservice.a ; $(CC) $(SAN) $^ -Wl,-
 $(B)/tools/docs: $(B)/tools/docs.o $(B)/libservice.a ; $(CC) $(SAN) $^ -Wl,--as-needed $(LIBS_BASE) -o $@
 $(B)/libmodel_shim.so: $(SHIM:%.cc=$(B)/%.o) model_shim/exports.map ; $(CXX) -shared $(SAN) -Wl,--version-script=model_shim/exports.map -Wl,-z,defs $(filter %.o,$^) $(LIBS_TORCH) -Wl,-rpath,'$(RPATH_TORCH)' -o $@
 $(B)/tests/parity: $(B)/tests/support/parity_main.o $(SHIM:%.cc=$(B)/%.o) ; $(CXX) $(SAN) $^ $(LIBS_TORCH) -Wl,-rpath,'$(abspath $(LIBTORCH))/lib' -o $@
-$(B)/tests/unit/%: $(B)/tests/unit/%.o $(B)/libapi.a $(B)/libservice.a ; $(CC) $(SAN) $^ -Wl,--as-needed -lmicrohttpd $(LIBS_ALL) -lcmocka -o $@
+$(B)/libsupport.a: $(SUPPORT:%.c=$(B)/%.o) ; @rm -f $@; ar rcs $@ $^
+$(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libsupport.a $(B)/libservice.a ; $(CC) $(SAN) $^ -Wl,--as-needed $(LIBS_ALL) -o $@
+$(B)/tests/unit/%: $(B)/tests/unit/%.o $(B)/libsupport.a $(B)/libapi.a $(B)/libservice.a ; $(CC) $(SAN) $^ -Wl,--as-needed -lmicrohttpd $(LIBS_ALL) -lcmocka -o $@
 # Tests of the C++ side see what the library hides, so they link its objects.
 $(B)/libshim.a: $(SHIM:%.cc=$(B)/%.o) ; @rm -f $@; ar rcs $@ $^
 $(B)/tests/unit/model_shim/%.o: CXXFLAGS += -I.

@@ -28,7 +28,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PAINT_REGIONS_MAX 16384 /* tracked regions of a frame, the largest ones; others vote for themselves */
+#define PAINT_REGIONS_MAX 65535 /* of a frame, the largest ones; smaller ones take the paint of a neighbour */
 #define PAINT_TRACKS_MAX 2000000
 
 /* Packed 8-bit pixels, rows top to bottom, no padding; channels 3 (RGB) or 4 (RGBA, straight alpha). */

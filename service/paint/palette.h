@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PALETTE_MAX 256            /* entries; more are refused when given, the smallest are dropped when extracted */
+#define PALETTE_MAX 255            /* entries; more are refused when given, the smallest are dropped when extracted */
 #define PALETTE_NAME_SIZE 64       /* bytes with the NUL, UTF-8 */
 #define PALETTE_FILE_MAX (1 << 20) /* bytes of a palette file */
 
@@ -20,7 +20,7 @@ struct palette_color {
     char name[PALETTE_NAME_SIZE]; /* "" = none */
     uint8_t rgb[3];
     bool background; /* what shows through: becomes transparent when a transparent background is wanted */
-    bool ink;        /* occurs only as lines; never painted into a region */
+    bool ink;        /* the colour of lines; area is what is painted besides them, 0 = nothing */
     double area;     /* share of the reference's pixels, 0..1; 0 for given palettes */
 };
 
