@@ -235,5 +235,11 @@ int media_decode_child(void)
     if (result == 0)
         result = decode(&s, &e);
     s.message.err = e;
-    return say(&s, result == 0 ? WIRE_END : WIRE_ERROR, NULL) == 0 ? 0 : 1;
+    if (say(&s, result == 0 ? WIRE_END : WIRE_ERROR, NULL) != 0)
+        return 1;
+    /* To end with unread orders would reset the connection, and the reader would lose what it has not read yet. */
+    struct wire_order order;
+    while (hear(&order, NULL) == 0)
+        ;
+    return 0;
 }

@@ -165,8 +165,6 @@ static int open_file(struct media_video_writer *w, const struct media_write_conf
     w->stream->time_base = w->encoder->time_base;
     w->stream->avg_frame_rate = c->fps_num > 0 && c->fps_den > 0 ? w->encoder->framerate : (AVRational){0, 1};
     w->stream->sample_aspect_ratio = (AVRational){1, 1};
-    if (c->channels == 4 && c->format == MEDIA_WEBM)
-        av_dict_set(&w->stream->metadata, "alpha_mode", "1", 0);
     w->format->flags |= AVFMT_FLAG_BITEXACT;
     if (rc >= 0)
         rc = avio_open(&w->format->pb, w->format->url, AVIO_FLAG_WRITE);

@@ -209,7 +209,8 @@ int probe_serve(int socket_fd)
     cpu_set_t cpus;
     int cores = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
     s.socket = socket_fd;
-    s.places = cores < 2 ? 2 : cores > CHILDREN_MAX ? CHILDREN_MAX : cores;
+    /* More places than cores: a few files that take their whole time must not stop the rest. */
+    s.places = cores < 2 ? 4 : cores > CHILDREN_MAX / 2 ? CHILDREN_MAX : 2 * cores;
     if (sandbox_filter_new(&s.filter, &e) != 0) {
         log_err(LOG_ERROR, "probe.failed", NULL, &e);
         return 1;
