@@ -225,7 +225,12 @@ static int order_frames(struct media_zip *z, struct err *e)
 
 int media__zip_open(struct media_zip **out, int fd, int64_t size, const struct media_limits *l, struct err *e)
 {
+    enum { EMPTY_BYTES = 22 }; /* an end record and nothing else */
     int more = 1;
+    if (size == EMPTY_BYTES)
+        return err_set(e, ERR_media_no_video, "the archive is empty");
+    if (media__zip_check_names(fd, size, e) != 0)
+        return -1;
     struct media_zip *z = calloc(1, sizeof *z);
     if (!z)
         return err_set(e, ERR_media_decode_memory, "no memory to read the archive");

@@ -21,4 +21,7 @@ int media__zip_read(struct media_zip *z, int64_t i, const uint8_t **out_data, si
 /* The i-th in the order of the archive, as an index for the functions above. */
 int64_t media__zip_stored(const struct media_zip *z, int64_t i);
 
+/* Looks at the names as they are stored: media_unreadable for backslashes, media_truncated without a directory. */
+int media__zip_check_names(int fd, int64_t size, struct err *e);
+
 #endif
