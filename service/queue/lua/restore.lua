@@ -1,0 +1,17 @@
+-- Puts back a job that has ended.
+-- ARGV: 1 id, 2 tenant, 3 state, 4 expires ms, 5 idempotency key ('' = none), 6 fingerprint, 7 ms to keep the key,
+--   8 how many of the rest are fields and values of the job; the rest after those are fields and values of its segments
+-- Returns 'NEW' or 'DUP'.
+local id, tenant, last = ARGV[1], ARGV[2], 8 + ARGV[8]
+if redis.call('EXISTS', key(id), q .. 'tomb:' .. id) > 0 then return 'DUP' end
+for i = 9, last, 2 do redis.call('HSET', key(id), ARGV[i], ARGV[i + 1]) end
+for i = last + 1, #ARGV, 2 do redis.call('HSET', q .. 'seg:' .. id, ARGV[i], ARGV[i + 1]) end
+redis.call('SADD', q .. 'pools', fields(id, 'pool')[1])
+index('ZADD', id, tenant, 'any')
+index('ZADD', id, tenant, ARGV[3])
+redis.call('ZADD', q .. 'term', ARGV[4], id)
+if ARGV[5] ~= '' then
+  redis.call('SET', q .. 'idem:' .. tenant .. ':' .. ARGV[5], 'C|' .. id .. '|' .. ARGV[6], 'PX', ARGV[7], 'NX')
+end
+tell(id, 'state', fields(id, 'version')[1])
+return 'NEW'
