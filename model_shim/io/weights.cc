@@ -147,6 +147,16 @@ Weights Weights::generated(std::map<std::string, Shape> shapes,
     return w;
 }
 
+Weights Weights::generated_on_demand(std::function<at::Tensor(const std::string &, const Shape &)> make,
+                                     const WeightOptions &options)
+{
+    Weights w;
+    w.what_ = "generated weights";
+    w.options_ = options;
+    w.on_demand_ = std::move(make);
+    return w;
+}
+
 at::Tensor Weights::get(const std::string &name, at::IntArrayRef shape)
 {
     return get(name, shape, options_.dtype);
@@ -155,6 +165,8 @@ at::Tensor Weights::get(const std::string &name, at::IntArrayRef shape)
 at::Tensor Weights::get(const std::string &name, at::IntArrayRef shape, c10::ScalarType dtype)
 {
     const auto wanted = at::TensorOptions().dtype(dtype).device(options_.device);
+    if (on_demand_)
+        return on_demand_(name, shape.vec()).to(wanted);
     auto it = items_.find(name);
     if (it == items_.end()) {
         problems_.push_back("\"" + name + "\" " + shape_text(shape) + " is missing");
@@ -175,7 +187,7 @@ at::Tensor Weights::get(const std::string &name, at::IntArrayRef shape, c10::Sca
 
 bool Weights::has(const std::string &name) const
 {
-    return items_.count(name) > 0;
+    return on_demand_ || items_.count(name) > 0;
 }
 
 const Weights::Shape *Weights::shape(const std::string &name) const

@@ -37,6 +37,10 @@ class Weights
                              std::function<at::Tensor(const std::string &name, const Shape &shape)> make,
                              const WeightOptions &options);
 
+    // The same with whatever name and shape is asked for.
+    static Weights generated_on_demand(std::function<at::Tensor(const std::string &name, const Shape &shape)> make,
+                                       const WeightOptions &options);
+
     // The tensor in the type of computing, on the device; no copy where the stored one already fits. A missing or
     // misshaped one is noted for finish() and stands in as zeros, so that one look finds everything.
     at::Tensor get(const std::string &name, at::IntArrayRef shape);
@@ -80,6 +84,7 @@ class Weights
     std::string what_;
     WeightOptions options_;
     std::map<std::string, Item> items_;
+    std::function<at::Tensor(const std::string &, const Shape &)> on_demand_;
     std::vector<std::string> problems_;
     std::vector<std::string> files_;
     uint64_t stored_bytes_ = 0;

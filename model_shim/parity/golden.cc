@@ -158,6 +158,13 @@ Weights Fill::weights(const Json &state_dict, const WeightOptions &options) cons
         options);
 }
 
+Weights Fill::weights(const WeightOptions &options) const
+{
+    return Weights::generated_on_demand(
+        [fill = *this](const std::string &name, const Weights::Shape &shape) { return fill.weight(name, shape); },
+        options);
+}
+
 Comparison compare(const Json &record, const at::Tensor &actual, double tolerance)
 {
     Comparison c;

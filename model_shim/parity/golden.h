@@ -31,6 +31,8 @@ class Fill
     at::Tensor image_u8(const std::string &label, at::IntArrayRef shape) const;
     // The weights of a golden's "state_dict" (name -> shape).
     Weights weights(const Json &state_dict, const WeightOptions &options) const;
+    // Whatever is asked for, where a golden lists no names.
+    Weights weights(const WeightOptions &options) const;
 
   private:
     std::string salt_;

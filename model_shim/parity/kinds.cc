@@ -6,6 +6,13 @@ namespace mdl
 
 const ParityKind parity_kinds[] = {
     {"cogvideox.fill_selftest", parity_fill_selftest},
+    {"cogvideox.embeddings", parity_embeddings},
+    {"cogvideox.rope", parity_rope},
+    {"cogvideox.schedulers", parity_schedulers},
+    {"cogvideox.t5", parity_t5},
+    {"cogvideox.pipeline_i2v", parity_pipeline_i2v},
+    {"video_xl.t5", parity_t5},
+    {"video_xl.tokenizer", parity_tokenizer},
     {"cogvideox.transformer", parity_transformer},
     {"cogvideox.vae", parity_vae},
     {"controlled_transformer", parity_transformer},

@@ -5,12 +5,21 @@
 namespace mdl
 {
 
-// cog_basics.cc: generated numbers, embeddings, rotary tables, schedulers
+// cog_basics.cc: what needs no network
 void parity_fill_selftest(const Json &golden, Report &report);
+void parity_embeddings(const Json &golden, Report &report);
+void parity_rope(const Json &golden, Report &report);
+// cog_scheduler.cc
+void parity_schedulers(const Json &golden, Report &report);
 // cog_transformer.cc: the video transformer, with and without control
 void parity_transformer(const Json &golden, Report &report);
 // cog_vae.cc
 void parity_vae(const Json &golden, Report &report);
+// cog_text.cc: text encoder and tokenizer
+void parity_t5(const Json &golden, Report &report);
+void parity_tokenizer(const Json &golden, Report &report);
+// cog_pipeline.cc: image to video, from image and prompt embeddings to pixels
+void parity_pipeline_i2v(const Json &golden, Report &report);
 
 // sketch_dit.cc: the sketch branch
 void parity_sketch_dit(const Json &golden, Report &report);
