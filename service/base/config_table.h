@@ -27,6 +27,7 @@ CONFIG_STR(pools, "LONGANIM_POOLS", "--pools", "", CONFIG_WORKER, "pools to serv
 CONFIG_INT(lease_ms, "LONGANIM_LEASE_MS", "", 30000, 200, 3600000, CONFIG_API | CONFIG_WORKER | CONFIG_SERVE, "how long a claim holds without a heartbeat")
 CONFIG_INT(beat_ms, "LONGANIM_BEAT_MS", "", 5000, 50, 600000, CONFIG_WORKER | CONFIG_SERVE, "time between heartbeats")
 CONFIG_INT(stall_ms, "LONGANIM_STALL_MS", "", 600000, 1000, 86400000, CONFIG_WORKER | CONFIG_SERVE, "kill the engine when it makes no progress for so long")
+CONFIG_INT(drain_ms, "LONGANIM_DRAIN_MS", "", 10000, 0, 86400000, CONFIG_WORKER | CONFIG_SERVE, "on SIGTERM, how long a worker waits for the segment at hand before it gives the job back")
 CONFIG_INT(max_attempts, "LONGANIM_MAX_ATTEMPTS", "", 3, 1, 100, CONFIG_API | CONFIG_SERVE, "tries of a job whose failure is ours")
 CONFIG_INT(retry_base_ms, "LONGANIM_RETRY_BASE_MS", "", 5000, 1, 3600000, CONFIG_API | CONFIG_WORKER | CONFIG_SERVE, "backoff: random up to base * 2^n")
 CONFIG_INT(max_upload_bytes, "LONGANIM_MAX_UPLOAD_BYTES", "", 2147483648, 1024, INT64_MAX, CONFIG_API | CONFIG_WORKER | CONFIG_SERVE | CONFIG_TOOL, "largest upload")
@@ -38,6 +39,7 @@ CONFIG_INT(sweep_ms, "LONGANIM_SWEEP_MS", "", 60000, 50, INT64_MAX, CONFIG_API |
 CONFIG_INT(sweep_age_ms, "LONGANIM_SWEEP_AGE_MS", "", 3600000, 50, INT64_MAX, CONFIG_API | CONFIG_WORKER | CONFIG_SERVE, "what a sweep leaves alone because it is younger")
 CONFIG_INT(retention_ms, "LONGANIM_RETENTION_MS", "", 2592000000, 1000, INT64_MAX, CONFIG_API | CONFIG_WORKER | CONFIG_SERVE, "how long ended jobs and their results are kept")
 CONFIG_INT(webhook_allow_private, "LONGANIM_WEBHOOK_ALLOW_PRIVATE", "", 0, 0, 1, CONFIG_API | CONFIG_WORKER | CONFIG_SERVE, "1 = webhooks may go to loopback and private addresses (tests)")
+CONFIG_STR(server, "LONGANIM_SERVER", "--server", "http://127.0.0.1:8080", CONFIG_TOOL, "the API that submit, watch, get and the like talk to; its key comes from LONGANIM_API_KEY")
 CONFIG_STR(log_level, "LONGANIM_LOG", "--log", "info", CONFIG_API | CONFIG_WORKER | CONFIG_SERVE | CONFIG_PROBE | CONFIG_TOOL, "debug, info, warn or error")
 CONFIG_STR(tmpdir, "TMPDIR", "", "/tmp", CONFIG_API | CONFIG_WORKER | CONFIG_SERVE | CONFIG_TOOL | CONFIG_PROBE, "folder for scratch files")
 /* clang-format on */

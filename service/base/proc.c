@@ -95,6 +95,7 @@ static void run_child(const struct child_plan *p)
     prctl(PR_SET_PDEATHSIG, p->death_signal);
     if (getppid() != p->parent)
         _exit(127);
+    setpgid(0, 0); /* Ctrl-C at a terminal reaches us alone; we decide in which order children end */
     signal(SIGPIPE, SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

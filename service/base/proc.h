@@ -15,9 +15,10 @@ struct proc_fd {
 };
 
 /* Starts `path` with argv (NULL-terminated), the inherited environment plus `env` ("NAME=value" strings, NULL-
- * terminated, may be NULL). Only 0, 1, 2 and the listed descriptors are open in the child. Safe with threads:
- * nothing but async-signal-safe calls happens between fork and exec. The child gets `death_signal` when the
- * calling thread ends (Linux ties it to the thread), so call from one that lives as long as the process. */
+ * terminated, may be NULL). Only 0, 1, 2 and the listed descriptors are open in the child, and it is a process group of
+ * its own. Safe with threads: nothing but async-signal-safe calls happens between fork and exec. The child gets
+ * `death_signal` when the calling thread ends (Linux ties it to the thread), so call from one that lives as long as the
+ * process. */
 int proc_spawn(pid_t *out, const char *path, char *const argv[], char *const env[], const struct proc_fd *fds,
                int fd_count, int death_signal, struct err *e);
 
