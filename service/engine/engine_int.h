@@ -1,0 +1,96 @@
+/* engine_int.h - what the files of this folder share: the handle, and the state of the one run. */
+#ifndef LONGANIM_ENGINE_ENGINE_INT_H
+#define LONGANIM_ENGINE_ENGINE_INT_H
+
+#include "engine/engine.h"
+#include "engine/eta.h"
+#include "engine/model_lib.h"
+
+struct engine {
+    struct engine_conf conf;
+    struct model_lib lib;
+    struct engine_model models[ENGINE_MODELS_MAX];
+    mdl_model *open[ENGINE_MODELS_MAX];
+    bool lowered[ENGINE_MODELS_MAX]; /* opened anew with less memory */
+    int model_count;
+    char *description;
+};
+
+/* The model of that name ("" = the first), opened. model_unknown, model_error, gpu_oom. */
+int engine__model(struct engine *g, const char *name, mdl_model **out, const struct engine_model **out_row,
+                  struct err *e);
+/* Opens the model of this row anew with a budget of half of `device_bytes`, once. 1 = done, 0 = it was before, -1. */
+int engine__lower(struct engine *g, const struct engine_model *row, int64_t device_bytes, mdl_model **out,
+                  struct err *e);
+
+/* One picture, packed RGB; owned. */
+struct picture {
+    uint8_t *rgb;
+    int32_t width, height;
+};
+
+/* One run. Filled from top to bottom, each part by the stage that its comment names. */
+struct engine__run {
+    struct engine *g;
+    const struct engine_job *job;
+
+    /* survey: what the files are */
+    struct media_info info;
+    int32_t time_base_num, time_base_den;
+    int64_t frames;    /* decoded, not believed */
+    int64_t *pts;      /* per frame, rising, in time_base */
+    int64_t last_long; /* duration of the last frame, in time_base */
+    char **names;      /* per frame for zips, else NULL */
+    struct picture references[4];
+    char video_sha256[HASH_HEX_SIZE], reference_sha256[4][HASH_HEX_SIZE];
+    int64_t video_bytes, reference_bytes[4];
+    int input_kind; /* MDL_INPUT_* */
+
+    /* plan */
+    mdl_model *model;
+    const struct engine_model *model_row;
+    struct mdl_params mdl;
+    struct mdl_image images[4];
+    struct engine_plan plan;
+    int64_t skip_first; /* delivered frame i shows input frame i + skip_first */
+
+    /* colour */
+    struct engine_segment *segments; /* plan.segments of them; the first `done` are complete */
+    int32_t done, kept;
+    void *state; /* resume state; owned */
+    struct media_reader *source;
+    int64_t source_next;
+    struct shot *history;
+    struct media_writer *writer;
+    struct eta eta;
+    int32_t fraction_ppm;
+    struct err trouble; /* of a callback, which can only say "stop" */
+
+    struct engine_result result;
+};
+
+/* The stages. */
+int engine__survey(struct engine__run *r, struct err *e);
+int engine__plan(struct engine__run *r, struct err *e);
+int engine__colour(struct engine__run *r, struct err *e);
+int engine__render(struct engine__run *r, struct err *e);
+int engine__receipt(struct engine__run *r, struct err *e);
+
+/* Tells the job's listener; canceled_by_user when it asks to stop. p's stage and steps are the caller's, the rest is
+ * filled in here from r. */
+int engine__progress(struct engine__run *r, const char *stage, int32_t fraction_ppm, int32_t step, int32_t steps,
+                     int64_t frames_done, struct err *e);
+
+/* "<work_dir>/<name>" into out. */
+int engine__path(const struct engine__run *r, char out[ENGINE_PATH_MAX], const char *name, struct err *e);
+
+/* Opens the input at its first frame; composites alpha over white when frames are read with engine__next. */
+int engine__open_input(const struct engine__run *r, struct media_reader **out, struct err *e);
+/* The next frame as packed RGB in `rgb` (r's size). 1, 0 at the end, -1. */
+int engine__next(const struct engine__run *r, struct media_reader *reader, uint8_t *rgb, struct media_frame *out,
+                 struct err *e);
+
+/* Contact sheet of `count` frames of the segments done so far, evenly spread from `first` to `last`. */
+int engine__contact(struct engine__run *r, int64_t first, int64_t last, const char *path, struct err *e);
+
+#endif

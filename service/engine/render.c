@@ -1,0 +1,171 @@
+/* Stage 4: the network's frames of the whole shot become the result: the input's size (or the one that was asked
+ * for), its frame times, its names. */
+#include "engine/engine_int.h"
+
+#include "engine/contact.h"
+#include "engine/shot.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    enum media_format format;
+    const char *extension;
+} formats[] = {
+    [FORMAT_MP4] = {MEDIA_MP4, "mp4"},
+    [FORMAT_MOV] = {MEDIA_MOV, "mov"},
+    [FORMAT_WEBM] = {MEDIA_WEBM, "webm"},
+    [FORMAT_PNG_ZIP] = {MEDIA_PNG_ZIP, "zip"},
+};
+
+int engine__contact(struct engine__run *r, int64_t first, int64_t last, const char *path, struct err *e)
+{
+    struct contact c = {0};
+    struct shot *shot = shot_new(r->segments, r->done, r->plan.width, r->plan.height, &r->g->conf.limits);
+    int failed = contact_init(&c, first, last, r->plan.width, r->plan.height, e);
+    for (int32_t i = 0; !failed && i < c.count; i++) {
+        const uint8_t *rgb;
+        failed = shot_frame(shot, c.wanted[i], &rgb, e) != 0 || contact_offer(&c, c.wanted[i], rgb, e) != 0;
+    }
+    failed = failed || contact_write(&c, path, e) != 0;
+    contact_fini(&c);
+    shot_free(shot);
+    return failed ? -1 : 0;
+}
+
+/* ---- names inside a zip ---- */
+
+static size_t stem(const char *name)
+{
+    const char *dot = strrchr(name, '.'), *slash = strrchr(name, '/');
+    return dot && dot != name && (!slash || dot > slash + 1) ? (size_t)(dot - name) : strlen(name);
+}
+
+static int by_stem(const void *a, const void *b)
+{
+    const char *x = *(char *const *)a, *y = *(char *const *)b;
+    size_t n = stem(x), m = stem(y);
+    int order = memcmp(x, y, n < m ? n : m);
+    return order ? order : (n > m) - (n < m);
+}
+
+/* a.jpg and a.png would both become a.png; then every name keeps its whole former self in front of ".png". */
+static bool stems_collide(char *const *names, int64_t count)
+{
+    char **sorted = malloc((size_t)count * sizeof *sorted);
+    if (!sorted)
+        abort();
+    memcpy(sorted, names, (size_t)count * sizeof *sorted);
+    qsort(sorted, (size_t)count, sizeof *sorted, by_stem);
+    bool found = false;
+    for (int64_t i = 1; i < count && !found; i++)
+        found = by_stem(&sorted[i - 1], &sorted[i]) == 0;
+    free(sorted);
+    return found;
+}
+
+static const char *zip_name(const struct engine__run *r, int64_t index, bool whole, char *out, size_t size)
+{
+    if (!r->names || !r->names[index][0])
+        return NULL;
+    const char *from = r->names[index];
+    size_t keep = whole ? strlen(from) : stem(from);
+    int n = snprintf(out, size, "%.*s.png", (int)keep, from);
+    return n > 0 && (size_t)n < size ? out : NULL;
+}
+
+/* ---- frames ---- */
+
+/* What the loop over the frames works with. */
+struct canvas {
+    struct shot *shot;
+    struct media_writer *writer;
+    struct contact contact;
+    uint8_t *rgb; /* one frame at the result's size */
+    bool whole_names;
+};
+
+static int render_frame(struct engine__run *r, struct canvas *c, int64_t i, struct err *e)
+{
+    char name[1100];
+    const uint8_t *from;
+    int64_t input = i + r->skip_first;
+    if (shot_frame(c->shot, i, &from, e) != 0 ||
+        media_scale(from, r->plan.width, r->plan.height, 3, c->rgb, r->result.width, r->result.height, e) != 0 ||
+        contact_offer(&c->contact, i, c->rgb, e) != 0 ||
+        media_writer_put(c->writer, c->rgb, r->pts[input], zip_name(r, input, c->whole_names, name, sizeof name), e) !=
+            0)
+        return -1;
+    int32_t ppm = 950000 + (int32_t)(45000 * (i + 1) / r->plan.frames);
+    return engine__progress(r, "render", ppm, 0, 0, r->plan.frames, e);
+}
+
+/* How long the last frame is shown, in time_base; 0 = as the one before it. */
+static int64_t last_duration(const struct engine__run *r)
+{
+    int64_t last = r->plan.frames - 1 + r->skip_first;
+    if (last + 1 < r->frames)
+        return r->pts[last + 1] - r->pts[last];
+    return r->last_long > 0 ? r->last_long : r->frames == 1 ? 1 : 0;
+}
+
+static int render_all(struct engine__run *r, struct canvas *c, struct err *e)
+{
+    const struct engine_result *to = &r->result;
+    struct media_write_conf conf = {.format = formats[r->job->params->output_format].format,
+                                    .width = to->width,
+                                    .height = to->height,
+                                    .channels = 3,
+                                    .time_base_num = r->time_base_num,
+                                    .time_base_den = r->time_base_den,
+                                    .fps_num = r->info.fps_num,
+                                    .fps_den = r->info.fps_den};
+    c->rgb = malloc((size_t)to->width * (size_t)to->height * 3);
+    if (!c->rgb)
+        return err_set(e, ERR_internal, "out of memory");
+    c->shot = shot_new(r->segments, r->done, r->plan.width, r->plan.height, &r->g->conf.limits);
+    c->whole_names = r->names && stems_collide(r->names, r->frames);
+    if (contact_init(&c->contact, 0, r->plan.frames - 1, to->width, to->height, e) != 0 ||
+        media_writer_open(&c->writer, to->path, &conf, e) != 0)
+        return -1;
+    for (int64_t i = 0; i < r->plan.frames; i++)
+        if (render_frame(r, c, i, e) != 0)
+            return -1;
+    struct media_writer *writer = c->writer;
+    c->writer = NULL;
+    if (media_writer_close(writer, last_duration(r), e) != 0)
+        return -1;
+    return contact_write(&c->contact, to->preview_path, e);
+}
+
+int engine__render(struct engine__run *r, struct err *e)
+{
+    const struct job_params *p = r->job->params;
+    struct engine_result *to = &r->result;
+    struct canvas c = {0};
+    char name[32];
+    snprintf(name, sizeof name, "result.%s", formats[p->output_format].extension);
+    to->width = p->width ? p->width : r->info.width;
+    to->height = p->height ? p->height : r->info.height;
+    to->frames = r->plan.frames;
+    snprintf(to->content_type, sizeof to->content_type, "%s", media_content_type(formats[p->output_format].format));
+    int failed = engine__path(r, to->path, name, e) != 0 || engine__path(r, to->preview_path, "preview.jpg", e) != 0;
+    if (!failed && r->job->result_path) {
+        failed = strlen(r->job->result_path) >= sizeof to->path;
+        if (failed)
+            err_set(e, ERR_internal, "the result's path is too long");
+        else
+            memcpy(to->path, r->job->result_path, strlen(r->job->result_path) + 1);
+    }
+    failed = failed || render_all(r, &c, e) != 0 || hash_file(to->path, to->sha256, &to->bytes, e) != 0;
+    media_writer_abort(c.writer);
+    contact_fini(&c.contact);
+    shot_free(c.shot);
+    free(c.rgb);
+    if (failed)
+        return -1;
+    if (r->job->on_preview && r->job->on_preview(r->job->user, to->preview_path) != 0)
+        return err_set(e, ERR_canceled_by_user, "the run was asked to stop");
+    return 0;
+}
