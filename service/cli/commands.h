@@ -1,0 +1,23 @@
+/* commands.h - every command: name, function, one line. A function gets its name as argv[0] and returns the exit
+ * status. */
+#ifndef LONGANIM_CLI_COMMANDS_H
+#define LONGANIM_CLI_COMMANDS_H
+
+#define CLI_COMMANDS(X)                                                                                                \
+    X("serve", cli_serve, "run everything on this machine: queue, API, one worker, a folder as store")                 \
+    X("colorize", cli_colorize, "colour one shot here and now, without a server")                                      \
+    X("submit", cli_submit, "send a shot to a server; prints the job's id")                                            \
+    X("status", cli_status, "show a job")                                                                              \
+    X("watch", cli_watch, "follow a job to its end")                                                                   \
+    X("get", cli_get, "save a job's result")                                                                           \
+    X("cancel", cli_cancel, "cancel jobs")                                                                             \
+    X("list", cli_list, "list jobs")                                                                                   \
+    X("model", cli_model, "check a model folder")                                                                      \
+    X("parity", cli_parity, "check this build and device against golden numbers")                                      \
+    X("key", cli_key, "make an API key")
+
+#define CLI_DECLARE(name, function, doc) int function(int argc, char **argv);
+CLI_COMMANDS(CLI_DECLARE)
+#undef CLI_DECLARE
+
+#endif

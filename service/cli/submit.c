@@ -1,0 +1,136 @@
+#include "cli/commands.h"
+#include "cli/remote.h"
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TRIES = 5, RETRY_MS = 1000 };
+
+struct submit {
+    const char *video, *idempotency_key;
+    struct cli_list references;
+    bool watch;
+    struct cli_progress progress;
+};
+
+static int on_upload(void *user, int64_t sent, int64_t to_send, int64_t received, int64_t to_receive)
+{
+    struct submit *s = user;
+    (void)received;
+    (void)to_receive;
+    if (sent < to_send)
+        cli_progress_bytes(&s->progress, "sending", sent, to_send);
+    return cli_interrupted();
+}
+
+/* The parts of the form. The names of fields are copied into `names`, their values point behind the '='. */
+static int form(const struct submit *s, const struct cli_job *job, const char *document, char (*names)[128],
+                struct http_part *parts)
+{
+    int n = 0;
+    parts[n++] = (struct http_part){.name = "video", .path = s->video};
+    for (int i = 0; i < s->references.count; i++)
+        parts[n++] = (struct http_part){.name = "reference", .path = s->references.items[i]};
+    if (document)
+        parts[n++] = (struct http_part){.name = "params", .text = document, .content_type = "application/json"};
+    for (int i = 0; i < job->fields.count; i++) {
+        const char *equals = strchr(job->fields.items[i], '=');
+        snprintf(names[i], sizeof names[i], "%.*s", (int)(equals - job->fields.items[i]), job->fields.items[i]);
+        parts[n++] = (struct http_part){.name = names[i], .text = equals + 1};
+    }
+    return n;
+}
+
+/* Posts under an idempotency key, so that a try whose answer was lost may be repeated without making a second job. */
+static int post(struct submit *s, struct remote *r, const struct cli_job *job, json_t **out, struct err *e)
+{
+    struct http_part parts[2 * CLI_LIST_MAX + 2];
+    char names[CLI_LIST_MAX][128], header[160], random[33], url[1024];
+    char *document = job->document ? json_text(job->document, false) : NULL;
+    int count = form(s, job, document, names, parts), failed = -1;
+    id_random_hex(random, 16);
+    snprintf(header, sizeof header, "Idempotency-Key: %.120s", s->idempotency_key ? s->idempotency_key : random);
+    const char *headers[] = {header, r->headers[0], NULL};
+    for (int i = 0; i < TRIES && failed && !cli_interrupted(); i++) {
+        struct http_request q;
+        struct err why = {0};
+        if (i > 0)
+            clock_sleep_ms(RETRY_MS);
+        remote_prepare(r, &q, url, "POST", "/jobs");
+        q.headers = headers;
+        q.parts = parts;
+        q.part_count = count;
+        q.on_progress = on_upload;
+        q.user = s;
+        failed = remote_call(r, &q, out, &why);
+        if (failed && e)
+            *e = why;
+        if (failed && why.code != ERR_overloaded && err_info(why.code)->http_status != 503)
+            break;
+    }
+    free(document);
+    return failed ? -1 : 0;
+}
+
+static int submit(struct submit *s, struct cli_args *a)
+{
+    struct remote r;
+    struct err e = {0};
+    json_t *job = NULL;
+    const char *id = NULL;
+    if (!s->video || s->references.count == 0) {
+        fprintf(stderr, "longanim submit: --video and --reference are needed\n");
+        return CLI_USAGE;
+    }
+    if (remote_open(&r, &a->config, &e) != 0) {
+        cli_complain(&e);
+        return CLI_USAGE;
+    }
+    cli_catch_interrupts();
+    cli_progress_init(&s->progress);
+    int failed = post(s, &r, &a->job, &job, &e) != 0 || json_need_str(job, "id", &id, &e) != 0;
+    cli_progress_clear(&s->progress);
+    if (!failed)
+        printf("%s\n", id);
+    fflush(stdout);
+    int status = failed ? remote_exit_of(&e) : s->watch ? cli_follow(&r, id) : CLI_DONE;
+    if (failed && status != CLI_INTERRUPTED)
+        cli_complain(&e);
+    json_decref(job);
+    remote_close(&r);
+    return status;
+}
+
+int cli_submit(int argc, char **argv)
+{
+    struct submit s = {0};
+    struct cli_args a;
+    const struct cli_option options[] = {
+        {"--video", 0, CLI_TEXT, &s.video, "FILE",
+         "the line art: mp4, mov, mkv, webm, avi, or a zip of PNG or JPEG frames"},
+        {"--reference", 0, CLI_LIST, &s.references, "FILE", "a coloured picture: PNG, JPEG or WebP; up to four times"},
+        {"--idempotency-key", 0, CLI_TEXT, &s.idempotency_key, "TEXT",
+         "sending the same again under the same key gives the same job; drawn when not given"},
+        {"--watch", 0, CLI_SWITCH, &s.watch, NULL, "follow the job to its end"},
+    };
+    const struct cli_usage usage = {
+        .name = "submit",
+        .positional = "",
+        .text =
+            "Sends a shot to a server and prints the job's id. The exit status is 3 when the server refuses the input.",
+        .options = options,
+        .option_count = sizeof options / sizeof options[0],
+        .job = true,
+        .config = CONFIG_TOOL,
+    };
+    int status = cli_args(&a, &usage, argc, argv);
+    if (status < 0)
+        status = submit(&s, &a);
+    cli_args_free(&a, &usage);
+    return status;
+}
