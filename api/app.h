@@ -1,0 +1,50 @@
+/* app.h - what the parts of the api share. Made by main.c before any thread that reads it, constant from then on but
+ * for the flags. */
+#ifndef LONGANIM_API_APP_H
+#define LONGANIM_API_APP_H
+
+#include "base/config.h"
+#include "base/metrics.h"
+#include "cache.h"
+#include "house.h"
+#include "keys.h"
+#include "ledger/ledger.h"
+#include "pool.h"
+#include "probe/probe_client.h"
+#include "store/store.h"
+#include "watch.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+struct server;
+
+struct app {
+    const struct config *config;
+    struct keys *keys;
+    struct metrics *metrics;
+    struct store *store;
+    struct probe_client *probe;
+    struct cache *cache;
+    struct watch *watch;
+    struct house *house;
+    struct pool *quick;  /* one Redis round trip */
+    struct pool *slow;   /* the store, the prober, whole creations */
+    struct pool *spool;  /* bodies to disk */
+    char spool_dir[512]; /* where bodies wait */
+    struct server *api, *ops;
+    int64_t started_ms;
+    atomic_bool draining; /* no new jobs; /readyz says 503 */
+    atomic_bool stopping; /* answer what waits, now */
+    bool parses_in_place; /* the HTTP library leaves header strings where they were received (guard.h) */
+};
+
+#define APP_IDEM_KEEP_MS (24 * 3600 * 1000LL)
+#define APP_TOMBSTONE_MS (30 * 86400 * 1000LL)
+
+static inline struct ledger app_ledger(const struct app *app, struct queue *queue)
+{
+    return (struct ledger){queue, app->store, APP_IDEM_KEEP_MS, APP_TOMBSTONE_MS};
+}
+
+#endif

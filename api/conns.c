@@ -1,0 +1,211 @@
+#include "conns.h"
+
+#include "base/clock.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+enum { SWEEP_PERIOD_MS = 500 };
+
+struct conn {
+    struct conn *next, *previous; /* guarded by the lock of the list */
+    int fd;
+    bool shut;
+    atomic_int phase;
+    atomic_llong since_ms; /* of the phase; of the window in CONN_BODY */
+    atomic_llong received; /* in the window */
+    atomic_bool paused;
+};
+
+struct conns {
+    int64_t header_ms, body_window_ms;
+    conns_too_slow_fn too_slow;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    /* guarded by lock */
+    struct conn *first;
+    int count;
+    bool stopping;
+};
+
+/* Is its time over? Starts the next window of a body that keeps up. */
+static bool expired(const struct conns *c, struct conn *conn, int64_t now)
+{
+    int64_t age = now - atomic_load(&conn->since_ms);
+
+    switch (atomic_load(&conn->phase)) {
+    case CONN_HEADER:
+        return age > c->header_ms;
+    case CONN_BODY:
+        if (age < c->body_window_ms)
+            return false;
+        if (!atomic_load(&conn->paused) && atomic_load(&conn->received) < CONNS_BODY_RATE * age / 1000)
+            return true;
+        atomic_store(&conn->received, 0);
+        atomic_store(&conn->since_ms, now);
+        return false;
+    default:
+        return false;
+    }
+}
+
+static void shut_locked(struct conn *conn)
+{
+    conn->shut = true;
+    shutdown(conn->fd, SHUT_RDWR);
+}
+
+static void sweep_locked(struct conns *c)
+{
+    int64_t now = clock_mono_ms();
+    char text[1024];
+
+    for (struct conn *conn = c->first; conn; conn = conn->next) {
+        if (conn->shut || !expired(c, conn, now))
+            continue;
+        if (atomic_load(&conn->phase) == CONN_BODY) {
+            size_t size = c->too_slow(text, sizeof(text));
+            ssize_t sent = send(conn->fd, text, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+            (void)sent; /* a courtesy: whether it arrives changes nothing */
+        }
+        shut_locked(conn);
+    }
+}
+
+static void *run(void *arg)
+{
+    struct conns *c = arg;
+
+    pthread_mutex_lock(&c->lock);
+    while (!c->stopping) {
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += SWEEP_PERIOD_MS * 1000000L;
+        until.tv_sec += until.tv_nsec / 1000000000L;
+        until.tv_nsec %= 1000000000L;
+        pthread_cond_timedwait(&c->changed, &c->lock, &until);
+        sweep_locked(c);
+    }
+    pthread_mutex_unlock(&c->lock);
+    return NULL;
+}
+
+struct conns *conns_start(int64_t header_ms, int64_t body_window_ms, conns_too_slow_fn too_slow)
+{
+    struct conns *c = calloc(1, sizeof(*c));
+    pthread_condattr_t monotonic;
+
+    if (c == NULL)
+        abort();
+    c->header_ms = header_ms;
+    c->body_window_ms = body_window_ms;
+    c->too_slow = too_slow;
+    pthread_mutex_init(&c->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&c->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    if (pthread_create(&c->thread, NULL, run, c) != 0)
+        abort();
+    return c;
+}
+
+void conns_stop(struct conns *c)
+{
+    if (c == NULL)
+        return;
+    pthread_mutex_lock(&c->lock);
+    c->stopping = true;
+    pthread_cond_signal(&c->changed);
+    pthread_mutex_unlock(&c->lock);
+    pthread_join(c->thread, NULL);
+    pthread_cond_destroy(&c->changed);
+    pthread_mutex_destroy(&c->lock);
+    free(c);
+}
+
+struct conn *conns_add(struct conns *c, int fd)
+{
+    struct conn *conn = calloc(1, sizeof(*conn));
+
+    if (conn == NULL)
+        abort();
+    conn->fd = fd;
+    atomic_init(&conn->since_ms, clock_mono_ms());
+    pthread_mutex_lock(&c->lock);
+    conn->next = c->first;
+    if (c->first)
+        c->first->previous = conn;
+    c->first = conn;
+    c->count++;
+    pthread_mutex_unlock(&c->lock);
+    return conn;
+}
+
+void conns_remove(struct conns *c, struct conn *conn)
+{
+    pthread_mutex_lock(&c->lock);
+    if (conn->next)
+        conn->next->previous = conn->previous;
+    if (conn->previous)
+        conn->previous->next = conn->next;
+    else
+        c->first = conn->next;
+    c->count--;
+    pthread_mutex_unlock(&c->lock);
+    free(conn);
+}
+
+int conns_count(struct conns *c)
+{
+    pthread_mutex_lock(&c->lock);
+    int count = c->count;
+    pthread_mutex_unlock(&c->lock);
+    return count;
+}
+
+void conn_enter(struct conn *conn, enum conn_phase phase)
+{
+    atomic_store(&conn->since_ms, clock_mono_ms());
+    atomic_store(&conn->received, 0);
+    atomic_store(&conn->paused, false);
+    atomic_store(&conn->phase, phase);
+}
+
+void conn_received(struct conn *conn, size_t bytes)
+{
+    atomic_fetch_add(&conn->received, (long long)bytes);
+}
+
+void conn_pause(struct conn *conn, bool paused)
+{
+    atomic_store(&conn->paused, paused);
+    /* A pause of ours is not held against the client: its window starts anew. */
+    atomic_store(&conn->received, 0);
+    atomic_store(&conn->since_ms, clock_mono_ms());
+}
+
+int conn_fd(const struct conn *conn)
+{
+    return conn->fd;
+}
+
+int conns_shutdown(struct conns *c, bool all)
+{
+    int count = 0;
+
+    pthread_mutex_lock(&c->lock);
+    for (struct conn *conn = c->first; conn; conn = conn->next) {
+        if (!conn->shut && (all || atomic_load(&conn->phase) == CONN_HEADER)) {
+            shut_locked(conn);
+            count++;
+        }
+    }
+    pthread_mutex_unlock(&c->lock);
+    return count;
+}

@@ -1,0 +1,376 @@
+/* create.c - the body of POST /jobs: headers, parts, files on disk. What becomes of them is in create_job.c. */
+#include "create.h"
+
+#include "create_int.h"
+#include "fields.h"
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/id.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    TEXT_MAX_BYTES = 1 << 18,     /* of a text part or the JSON body */
+    OVERHEAD_MAX_BYTES = 1 << 20, /* what a multipart body may have besides its files */
+    DEADLINE_MAX_S = 30 * 86400,
+};
+
+/* ---- the header block ---- */
+
+static int take_key(struct creation *c, const char *key, struct err *e)
+{
+    size_t size = key ? strlen(key) : 0;
+
+    if (key == NULL)
+        return 0;
+    if (size == 0 || size >= sizeof(c->idempotency_key))
+        return err_set_field(e, ERR_bad_header, "Idempotency-Key", "the key must have 1 to %zu characters",
+                             sizeof(c->idempotency_key) - 1);
+    for (size_t i = 0; i < size; i++)
+        if (key[i] < 0x20 || key[i] > 0x7e)
+            return err_set_field(e, ERR_bad_header, "Idempotency-Key", "the key must be printable ASCII");
+    memcpy(c->idempotency_key, key, size + 1);
+    return 0;
+}
+
+static int on_begin(void *user, const struct multipart_part *p, struct err *e);
+static int on_data(void *user, const void *data, size_t size, struct err *e);
+static int on_end(void *user, struct err *e);
+
+static int take_type(struct creation *c, const struct req *r, struct err *e)
+{
+    const char *value = req_header(r, REQ_content_type);
+    char type[64], boundary[MULTIPART_BOUNDARY_MAX + 1];
+    struct multipart_sink sink = {on_begin, on_data, on_end, c};
+
+    fields_media_type(value, type, sizeof(type));
+    if (strcmp(type, "application/json") == 0) {
+        c->json = true;
+        return 0;
+    }
+    if (strcmp(type, "multipart/form-data") != 0)
+        return err_set_field(e, ERR_unsupported_media_type, "Content-Type",
+                             "send multipart/form-data or application/json");
+    if (multipart_boundary(value, boundary, e))
+        return -1;
+    c->multipart = multipart_new(boundary, &sink);
+    return 0;
+}
+
+static int take_headers(struct creation *c, const struct req *r, struct err *e)
+{
+    const char *digest = req_header(r, REQ_repr_digest), *body = req_header(r, REQ_content_digest);
+
+    if (take_key(c, req_header(r, REQ_idempotency_key), e))
+        return -1;
+    if (req_header(r, REQ_job_deadline) &&
+        fields_seconds(req_header(r, REQ_job_deadline), "X-Job-Deadline", DEADLINE_MAX_S, &c->deadline_s, e))
+        return -1;
+    if (req_header(r, REQ_start_deadline) &&
+        fields_seconds(req_header(r, REQ_start_deadline), "X-Start-Deadline", DEADLINE_MAX_S, &c->start_deadline_s, e))
+        return -1;
+    /* On a request Content-Digest and Repr-Digest say the same: there is no coding or range between them. */
+    if (digest == NULL)
+        digest = body;
+    if (digest && fields_digest(digest, digest == body ? "Content-Digest" : "Repr-Digest", c->repr_digest, e) < 0)
+        return -1;
+    if (c->repr_digest[0])
+        c->hash = hash_new();
+    c->wait_s = fields_prefer_wait(req_header(r, REQ_prefer), CREATE_WAIT_MAX_S);
+    return take_type(c, r, e);
+}
+
+static int check_service(struct app *app, const struct req *r, struct err *e)
+{
+    int64_t max = app->config->max_upload_bytes + OVERHEAD_MAX_BYTES;
+
+    if (atomic_load(&app->draining))
+        return err_set(e, ERR_draining, "the service is shutting down; another one takes new jobs");
+    if (r->content_length > max)
+        return err_set(e, ERR_payload_too_large, "uploads may have %lld bytes",
+                       (long long)app->config->max_upload_bytes);
+    if (watch_check(app->watch, e))
+        return -1;
+    return house_store_check(app->house, e);
+}
+
+int creation_new(struct creation **out, struct req *r, struct err *e)
+{
+    struct creation *c = calloc(1, sizeof(*c));
+
+    if (c == NULL)
+        abort();
+    c->app = r->app;
+    c->who = r->who;
+    c->file_fd = -1;
+    memcpy(c->trace_parent, r->trace_parent, sizeof(c->trace_parent));
+    id_random_hex(c->holder, 16);
+    buf_init(&c->text, TEXT_MAX_BYTES);
+    if (take_headers(c, r, e) || check_service(r->app, r, e)) {
+        creation_free(c, NULL);
+        return -1;
+    }
+    *out = c;
+    return 0;
+}
+
+/* ---- the reservation ---- */
+
+/* How long it holds without news: a dead holder's ends within two leases. */
+static int64_t reservation_ms(const struct app *app)
+{
+    return 2 * app->config->lease_ms;
+}
+
+int create_reserve(struct creation *c, struct worker *w, struct err *e)
+{
+    enum queue_idem state;
+
+    if (queue_idem_reserve(w->queue, c->who.tenant, c->idempotency_key, c->holder, reservation_ms(c->app), &state,
+                           c->replay_id, c->replay_fingerprint, e))
+        return -1;
+    c->reserved = state == QUEUE_IDEM_RESERVED;
+    c->reserved_ms = clock_mono_ms();
+    if (state == QUEUE_IDEM_IN_PROGRESS)
+        return err_set(e, ERR_idempotency_in_progress, "the first request with this Idempotency-Key is still running");
+    return 0;
+}
+
+int creation_begin(struct creation *c, struct worker *w, struct err *e)
+{
+    return c->idempotency_key[0] ? create_reserve(c, w, e) : 0;
+}
+
+/* A slow upload may outlast its reservation; it is renewed while bytes come. */
+static int renew(struct creation *c, struct worker *w, struct err *e)
+{
+    if (!c->reserved || clock_mono_ms() - c->reserved_ms < reservation_ms(c->app) / 4)
+        return 0;
+    return create_reserve(c, w, e);
+}
+
+/* ---- files ---- */
+
+static int open_spool(struct creation *c, struct spooled *file, struct err *e)
+{
+    char name[33];
+
+    id_random_hex(name, 16);
+    snprintf(file->path, sizeof(file->path), "%s/%s", c->app->spool_dir, name);
+    c->file_fd = open(file->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (c->file_fd < 0) {
+        bool full = errno == ENOSPC || errno == EDQUOT;
+        err_set(e, full ? ERR_storage_full : ERR_internal, "the upload cannot be kept: %s", strerror(errno));
+        file->path[0] = 0;
+        return -1;
+    }
+    c->file = file;
+    c->file_hash = hash_new();
+    return 0;
+}
+
+static int write_spool(struct creation *c, const void *data, size_t size, struct err *e)
+{
+    if (c->file->bytes + (int64_t)size > c->app->config->max_upload_bytes)
+        return err_set_field(e, ERR_payload_too_large, c->part_name, "uploads may have %lld bytes",
+                             (long long)c->app->config->max_upload_bytes);
+    if (fs_write_all(c->file_fd, data, size))
+        return err_set(e, errno == ENOSPC || errno == EDQUOT ? ERR_storage_full : ERR_internal,
+                       "the upload cannot be kept: %s", strerror(errno));
+    hash_add(c->file_hash, data, size);
+    c->file->bytes += (int64_t)size;
+    return 0;
+}
+
+static void end_spool(struct creation *c)
+{
+    uint8_t sha256[HASH_SIZE];
+
+    if (c->file_fd >= 0)
+        close(c->file_fd);
+    if (c->file_hash && c->file) {
+        hash_final(c->file_hash, sha256);
+        hash_hex(sha256, c->file->sha256);
+    }
+    hash_free(c->file_hash);
+    c->file_fd = -1;
+    c->file_hash = NULL;
+    c->file = NULL;
+}
+
+/* ---- parts ---- */
+
+static int begin_file(struct creation *c, const struct multipart_part *p, struct err *e)
+{
+    bool video = strcmp(p->name, "video") == 0;
+    struct spooled *file = &c->video;
+
+    if (video && c->video.path[0])
+        return err_set_field(e, ERR_part_duplicate, "video", "there may be one video");
+    if (!video && c->reference_count == MANIFEST_REFERENCES_MAX)
+        return err_set_field(e, ERR_part_duplicate, "reference", "there may be at most %d references",
+                             MANIFEST_REFERENCES_MAX);
+    if (!video)
+        file = &c->references[c->reference_count];
+    if (p->digest && fields_digest(p->digest, "Content-Digest", file->wanted, e) < 0)
+        return -1;
+    text_clean(file->name, sizeof(file->name), p->filename ? p->filename : p->name);
+    if (open_spool(c, file, e))
+        return -1;
+    c->reference_count += !video;
+    c->part = CREATE_FILE_PART;
+    return 0;
+}
+
+static int begin_text(struct creation *c, const struct multipart_part *p, struct err *e)
+{
+    if (strcmp(p->name, "params") != 0 && !params_known(p->name))
+        return err_set_field(e, ERR_params_invalid, p->name,
+                             "no such part or parameter; parts are video, reference and params, the nearest parameter "
+                             "is %s",
+                             params_nearest(p->name));
+    if (strcmp(p->name, "params") == 0 && c->params)
+        return err_set_field(e, ERR_part_duplicate, "params", "the part was sent twice");
+    for (int i = 0; i < c->field_count; i++)
+        if (strcmp(c->fields[i].name, p->name) == 0)
+            return err_set_field(e, ERR_part_duplicate, p->name, "the field was sent twice");
+    buf_reset(&c->text);
+    c->part = CREATE_TEXT_PART;
+    return 0;
+}
+
+static int on_begin(void *user, const struct multipart_part *p, struct err *e)
+{
+    struct creation *c = user;
+    bool file = strcmp(p->name, "video") == 0 || strcmp(p->name, "reference") == 0;
+
+    text_clean(c->part_name, sizeof(c->part_name), p->name);
+    return file ? begin_file(c, p, e) : begin_text(c, p, e);
+}
+
+static int on_data(void *user, const void *data, size_t size, struct err *e)
+{
+    struct creation *c = user;
+
+    if (c->part == CREATE_FILE_PART)
+        return write_spool(c, data, size, e);
+    if (buf_add(&c->text, data, size))
+        return err_set_field(e, ERR_payload_too_large, c->part_name, "this part may have %d bytes", TEXT_MAX_BYTES);
+    return 0;
+}
+
+static int end_text(struct creation *c, struct err *e)
+{
+    const char *text = c->text.data ? c->text.data : "";
+
+    if (strcmp(c->part_name, "params") == 0) {
+        c->params = json_parse(text, c->text.size, ERR_bad_request, e);
+        if (c->params && !json_is_object(c->params))
+            return err_set_field(e, ERR_params_invalid, "params", "params must be a JSON object");
+        return c->params ? 0 : -1;
+    }
+    if (memchr(text, 0, c->text.size) || !text_utf8_valid(text, c->text.size))
+        return err_set_field(e, ERR_params_invalid, c->part_name, "the value is not UTF-8 text");
+    struct field *f = &c->fields[c->field_count];
+    if ((f->value = strdup(text)) == NULL)
+        abort();
+    memcpy(f->name, c->part_name, sizeof(f->name));
+    c->field_count++;
+    return 0;
+}
+
+static int on_end(void *user, struct err *e)
+{
+    struct creation *c = user;
+    bool file = c->part == CREATE_FILE_PART;
+
+    c->part = CREATE_NO_PART;
+    if (!file)
+        return end_text(c, e);
+    struct spooled *done = c->file;
+    end_spool(c);
+    if (done->wanted[0] && strcmp(done->wanted, done->sha256) != 0)
+        return err_set_field(e, ERR_media_hash_mismatch, c->part_name,
+                             "the SHA-256 of the part is not that of its Content-Digest");
+    return 0;
+}
+
+/* ---- the body ---- */
+
+int creation_feed(struct creation *c, const char *data, size_t size, struct worker *w, struct err *e)
+{
+    c->body_bytes += (int64_t)size;
+    if (renew(c, w, e))
+        return -1;
+    if (c->body_bytes > c->app->config->max_upload_bytes * (1 + MANIFEST_REFERENCES_MAX) + OVERHEAD_MAX_BYTES)
+        return err_set(e, ERR_payload_too_large, "the body is too large");
+    if (c->hash)
+        hash_add(c->hash, data, size);
+    if (c->multipart)
+        return multipart_feed(c->multipart, data, size, e);
+    if (buf_add(&c->text, data, size))
+        return err_set(e, ERR_payload_too_large, "a JSON body may have %d bytes", TEXT_MAX_BYTES);
+    return 0;
+}
+
+static int check_digest(struct creation *c, struct err *e)
+{
+    uint8_t sha256[HASH_SIZE];
+    char hex[HASH_HEX_SIZE];
+
+    if (c->hash == NULL)
+        return 0;
+    hash_final(c->hash, sha256);
+    hash_hex(sha256, hex);
+    if (strcmp(hex, c->repr_digest) != 0)
+        return err_set_field(e, ERR_media_hash_mismatch, "Repr-Digest", "the SHA-256 of the body is %s", hex);
+    return 0;
+}
+
+int create_check_body(struct creation *c, struct err *e)
+{
+    if ((c->multipart && multipart_end(c->multipart, e)) || check_digest(c, e))
+        return -1;
+    if (c->json)
+        return 0;
+    if (!c->video.path[0])
+        return err_set_field(e, ERR_part_missing, "video", "the part video is missing");
+    if (c->reference_count == 0)
+        return err_set_field(e, ERR_part_missing, "reference", "the part reference is missing");
+    return 0;
+}
+
+static void remove_spooled(struct spooled *file)
+{
+    if (file->path[0])
+        unlink(file->path);
+}
+
+void creation_free(struct creation *c, struct worker *w)
+{
+    struct err e;
+
+    end_spool(c);
+    remove_spooled(&c->video);
+    for (int i = 0; i < MANIFEST_REFERENCES_MAX; i++)
+        remove_spooled(&c->references[i]);
+    /* When Redis is away the reservation ends by itself. */
+    if (w && c->reserved && !c->kept && queue_idem_release(w->queue, c->who.tenant, c->idempotency_key, c->holder, &e))
+        log_err(LOG_WARN, "api.idempotency_not_released", NULL, &e);
+    for (int i = 0; i < c->field_count; i++)
+        free(c->fields[i].value);
+    json_decref(c->params);
+    buf_free(&c->text);
+    multipart_free(c->multipart);
+    hash_free(c->hash);
+    free(c);
+}

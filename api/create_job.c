@@ -1,0 +1,267 @@
+/* create_job.c - from a complete body to a durable job: parameters, probe, store, manifest, queue, answer.
+ *
+ * Order is everything here. The inputs and the manifest are durable in the store before the queue hears of the job, so
+ * a lost Redis loses no job that was accepted; and when the queue cannot be told, the manifest goes away again before
+ * the client hears of the failure, so no job runs that was refused. */
+#include "create.h"
+
+#include "create_int.h"
+#include "jobs.h"
+#include "models.h"
+#include "stats.h"
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/text.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    ENQUEUE_TRIES_MS = 4000, /* how long a queue that is away is waited for */
+    ENQUEUE_PAUSE_MS = 100,
+};
+
+/* ---- parameters ---- */
+
+static int apply_params(struct creation *c, struct manifest *m, struct err *e)
+{
+    if (c->params && params_apply_json(&m->params, c->params, e))
+        return -1;
+    for (int i = 0; i < c->field_count; i++) {
+        const struct field *f = &c->fields[i];
+        if (c->params && params_given(c->params, f->name))
+            return err_set_field(e, ERR_params_invalid, f->name, "given as a field and in params");
+        if (params_apply_text(&m->params, f->name, f->value, e))
+            return -1;
+    }
+    return params_check(&m->params, e);
+}
+
+/* ---- files ---- */
+
+static int probe(struct creation *c, const struct spooled *file, bool still, const char *field,
+                 struct manifest_file *out, struct err *e)
+{
+    struct media_info info;
+    int fd = open(file->path, O_RDONLY | O_CLOEXEC), rc;
+
+    if (fd < 0)
+        return err_set(e, ERR_internal, "the upload cannot be read back");
+    rc = probe_client_ask(c->app->probe, fd, still, &info, e);
+    close(fd);
+    if (rc) {
+        const char *code = err_info(e->code)->name;
+        metrics_add(c->app->metrics, STATS_REJECTED, 1, &code);
+        if (!e->field[0])
+            text_copy(e->field, sizeof(e->field), field);
+        return -1;
+    }
+    text_copy(out->container, sizeof(out->container), info.container);
+    out->width = info.width;
+    out->height = info.height;
+    out->frames = info.frames;
+    out->fps_num = info.fps_num;
+    out->fps_den = info.fps_den;
+    out->variable_rate = info.variable_rate;
+    out->has_alpha = info.has_alpha;
+    out->has_audio = info.has_audio;
+    return 0;
+}
+
+static void describe(struct manifest_file *out, const struct spooled *file)
+{
+    text_copy(out->sha256, sizeof(out->sha256), file->sha256);
+    text_copy(out->name, sizeof(out->name), file->name);
+    out->bytes = file->bytes;
+}
+
+static int probe_all(struct creation *c, struct manifest *m, struct err *e)
+{
+    char field[32];
+
+    if (probe(c, &c->video, false, "video", &m->video, e))
+        return -1;
+    /* Frames in a zip have no rate of their own. */
+    if (m->video.fps_num == 0 && strcmp(m->video.container, "zip") == 0) {
+        m->video.fps_num = m->params.fps_num;
+        m->video.fps_den = m->params.fps_den;
+    }
+    for (int i = 0; i < c->reference_count; i++) {
+        snprintf(field, sizeof(field), "reference/%d", i);
+        if (probe(c, &c->references[i], true, field, &m->references[i], e))
+            return -1;
+    }
+    return 0;
+}
+
+/* A container name as part of a key: only what keys may hold. */
+static void extension(const char *container, char out[16])
+{
+    size_t n = 0;
+
+    for (; container[n] && n < 15 && strchr("abcdefghijklmnopqrstuvwxyz0123456789", container[n]); n++)
+        out[n] = container[n];
+    out[n] = 0;
+    if (n == 0)
+        memcpy(out, "bin", 4);
+}
+
+static int store_inputs(struct creation *c, struct manifest *m, const char *prefix, struct err *e)
+{
+    char end[16];
+
+    extension(m->video.container, end);
+    snprintf(m->video.key, sizeof(m->video.key), "%.200sin/video.%s", prefix, end);
+    if (store_put_file(c->app->store, m->video.key, c->video.path, c->video.sha256, true, e))
+        return -1;
+    for (int i = 0; i < c->reference_count; i++) {
+        struct manifest_file *f = &m->references[i];
+        extension(f->container, end);
+        snprintf(f->key, sizeof(f->key), "%.200sin/ref-%d.%s", prefix, i, end);
+        if (store_put_file(c->app->store, f->key, c->references[i].path, f->sha256, true, e))
+            return -1;
+    }
+    return 0;
+}
+
+/* The manifest goes first: without it nothing makes a job of what is left. */
+static void take_back(struct creation *c, const struct manifest *m, const char *manifest_key)
+{
+    struct err e;
+
+    if (manifest_key[0] && store_delete(c->app->store, manifest_key, &e))
+        log_err(LOG_ERROR, "api.manifest_not_removed", m->id, &e);
+    if (m->video.key[0] && store_delete(c->app->store, m->video.key, &e))
+        log_err(LOG_WARN, "api.input_not_removed", m->id, &e);
+    for (int i = 0; i < m->reference_count; i++)
+        if (m->references[i].key[0] && store_delete(c->app->store, m->references[i].key, &e))
+            log_err(LOG_WARN, "api.input_not_removed", m->id, &e);
+}
+
+/* ---- the queue ---- */
+
+static int enqueue(struct creation *c, struct manifest *m, const char *key, struct worker *w, struct err *e)
+{
+    int64_t until = clock_mono_ms() + ENQUEUE_TRIES_MS;
+    enum queue_enqueued done;
+    char other[ID_SIZE];
+
+    while (queue_enqueue(w->queue, m, key, c->app->config->max_queued, APP_IDEM_KEEP_MS, &done, other, e)) {
+        if (e->code != ERR_dependency_redis || clock_mono_ms() >= until)
+            return -1;
+        clock_sleep_ms(ENQUEUE_PAUSE_MS);
+    }
+    c->kept = true; /* the key now names a job, ours or the other one */
+    return done == QUEUE_KEY_TAKEN ? 1 : 0;
+}
+
+/* 0 = the job is durable and queued; 1 = a request with the same key was faster; -1 = no job. */
+static int submit(struct creation *c, struct manifest *m, struct worker *w, struct err *e)
+{
+    struct ledger ledger = app_ledger(c->app, w->queue);
+    char prefix[MANIFEST_KEY_MAX], key[MANIFEST_KEY_MAX] = "";
+    int rc = -1;
+
+    manifest_prefix(m, prefix);
+    if (store_inputs(c, m, prefix, e) == 0 && ledger_write_manifest(&ledger, m, key, e) == 0)
+        rc = enqueue(c, m, key, w, e);
+    if (rc == 0)
+        return 0;
+    take_back(c, m, key);
+    /* An enqueue whose answer was lost may have worked: the janitor takes the job out again. */
+    if (rc < 0 && e->code == ERR_dependency_redis)
+        house_disown(c->app->house, m->id);
+    return rc;
+}
+
+/* ---- the job ---- */
+
+static int fill_manifest(struct creation *c, struct manifest *m, struct worker *w, struct err *e)
+{
+    json_t *description = NULL;
+    int64_t now = clock_wall_ms();
+
+    if (apply_params(c, m, e))
+        return -1;
+    text_copy(m->tenant, sizeof(m->tenant), c->who.tenant);
+    text_copy(m->idempotency_key, sizeof(m->idempotency_key), c->idempotency_key);
+    text_copy(m->trace_parent, sizeof(m->trace_parent), c->trace_parent);
+    describe(&m->video, &c->video);
+    for (int i = 0; i < c->reference_count; i++)
+        describe(&m->references[i], &c->references[i]);
+    m->reference_count = c->reference_count;
+    m->priority = m->params.priority;
+    m->max_attempts = (int32_t)c->app->config->max_attempts;
+    m->created_ms = now;
+    m->deadline_ms = c->deadline_s ? now + c->deadline_s * 1000 : 0;
+    m->start_deadline_ms = c->start_deadline_s ? now + c->start_deadline_s * 1000 : 0;
+    manifest_fingerprint(m);
+    if (c->replay_id[0])
+        return 0;
+    if (models_find(c->app, w, m->params.model, m->pool, &description, e))
+        return -1;
+    text_copy(m->params.model, sizeof(m->params.model), m->pool);
+    if (description)
+        params_fill(&m->params, description);
+    json_decref(description);
+    if (!m->params.has_seed)
+        m->params.seed = id_random_seed();
+    m->params.has_seed = true;
+    id_new_job(m->id);
+    return probe_all(c, m, e);
+}
+
+/* A repeat: the stored job, if it is the same request. */
+static int check_replay(struct creation *c, const struct manifest *m, struct err *e)
+{
+    if (strcmp(c->replay_fingerprint, m->fingerprint) != 0)
+        return err_set_field(e, ERR_idempotency_key_reused, "Idempotency-Key",
+                             "this key was used with other parameters or files");
+    return 0;
+}
+
+static int create(struct creation *c, struct manifest *m, struct worker *w, struct err *e)
+{
+    int rc;
+
+    if (create_check_body(c, e) || (c->json && create_take_json(c, w, e)) || fill_manifest(c, m, w, e))
+        return -1;
+    if (c->replay_id[0])
+        return check_replay(c, m, e);
+    rc = submit(c, m, w, e);
+    if (rc != 1)
+        return rc;
+    /* The reservation had ended before we did, and somebody else made a job under the key. */
+    if (create_reserve(c, w, e))
+        return -1;
+    return c->replay_id[0] ? check_replay(c, m, e)
+                           : err_set(e, ERR_idempotency_in_progress, "another request with this key is running");
+}
+
+void creation_finish(struct creation *c, struct req *r, struct worker *w)
+{
+    struct manifest m;
+    struct err e = {0};
+    bool replay;
+
+    manifest_init(&m);
+    if (create(c, &m, w, &e)) {
+        req_done_problem(r, &e);
+        goto out;
+    }
+    replay = c->replay_id[0] != 0;
+    if (!replay) {
+        const char *pool = m.pool;
+        metrics_add(c->app->metrics, STATS_ACCEPTED, 1, &pool);
+        log_event(LOG_INFO, "job.accepted", "job", "s", m.id, "pool", "s", m.pool, "bytes", "i", m.video.bytes, NULL);
+    }
+    jobs_created(r, w, replay ? c->replay_id : m.id, replay, c->wait_s);
+out:
+    manifest_free(&m);
+}

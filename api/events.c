@@ -1,0 +1,294 @@
+/* events.c - a job's events as a stream.
+ *
+ *        open ──▶ PAGING ── nothing left ──▶ LIVE ── terminal ──▶ end
+ *                   ▲  (a page of retained      │
+ *                   │   events at a time)       │ backlog full, or Redis could not be asked
+ *                   └───────────────────────────┘
+ * Events come out of the queue's stream in pages until the reader has caught up; then the watch's thread hands them
+ * over as they happen. A client that reads too slowly falls back to paging instead of filling memory, and whoever
+ * misses what the queue no longer keeps is told so by `event: reset`. Every event has the stream's id and the job. */
+#include "events.h"
+
+#include "app.h"
+#include "jobs.h"
+#include "source.h"
+
+#include "base/clock.h"
+#include "base/text.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    BACKLOG_BYTES = 1 << 17,
+    PAGE_EVENTS = 32,
+    FRAME_MAX_BYTES = 1 << 17,
+    PING_MS = 15000,
+};
+
+struct stream {
+    struct app *app;
+    struct source *source;
+    char job_id[ID_SIZE];
+    pthread_mutex_t lock;
+    /* guarded by lock */
+    int refs;
+    bool paging; /* a pool thread has it, or waits for the reader */
+    bool queued; /* a pool thread has it */
+    bool news;   /* events came meanwhile */
+    bool ended;
+    char last_id[40]; /* of the last event sent; "" = none */
+    int64_t said_ms;  /* when anything was last written */
+};
+
+static void stream_unref(struct stream *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool last = --s->refs == 0;
+    pthread_mutex_unlock(&s->lock);
+    if (!last)
+        return;
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+/* ---- frames ---- */
+
+static int write_frame(struct stream *s, const char *type, const char *id, const struct snapshot *job)
+{
+    struct buf frame;
+    int rc;
+
+    buf_init(&frame, FRAME_MAX_BYTES);
+    if (id)
+        buf_printf(&frame, "id: %s\n", id);
+    buf_printf(&frame, "event: %s\ndata: ", type);
+    buf_add_str(&frame, job->text);
+    buf_add_str(&frame, "\n\n");
+    rc = frame.failed ? -1 : source_write(s->source, frame.data, frame.size);
+    buf_free(&frame);
+    s->said_ms = clock_mono_ms();
+    return rc;
+}
+
+static void end_locked(struct stream *s)
+{
+    s->ended = true;
+    source_end(s->source, false);
+}
+
+/* Sends one event and ends after the last one of a job. Call only when there is room for a frame. */
+static void send_locked(struct stream *s, const struct queue_event *event, const struct snapshot *job)
+{
+    text_copy(s->last_id, sizeof(s->last_id), event->id);
+    if (write_frame(s, event->type, event->id, job))
+        s->ended = true;
+    else if (job->terminal && event->version >= job->job.version)
+        end_locked(s);
+}
+
+/* ---- paging ---- */
+
+static void page(void *arg, struct worker *w);
+
+static void start_page_locked(struct stream *s)
+{
+    s->paging = true;
+    if (s->queued || s->ended)
+        return;
+    s->queued = true;
+    s->refs++;
+    source_ref(s->source);
+    pool_must(s->app->quick, page, s);
+}
+
+/* The reader has room: the next page, if one is due. */
+static void wants(void *user)
+{
+    struct stream *s = user;
+
+    pthread_mutex_lock(&s->lock);
+    if (s->paging)
+        start_page_locked(s);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static struct snapshot *job_now(struct stream *s, struct worker *w)
+{
+    struct snapshot *found = cache_get(s->app->cache, s->job_id);
+    struct job job;
+    struct err e;
+
+    if (found)
+        return found;
+    job_init(&job);
+    if (queue_get(w->queue, s->job_id, &job, &e) == 0 && job.state != JOB_PURGED)
+        return cache_put(s->app->cache, &job);
+    job_free(&job);
+    return NULL;
+}
+
+static bool has_room(struct stream *s, const struct snapshot *job)
+{
+    return source_room(s->source) > strlen(job->text) + 256;
+}
+
+/* One page of retained events; returns how many the queue gave, or -1. */
+static int send_page(struct stream *s, struct worker *w, const struct snapshot *job, struct queue_event *events)
+{
+    char after[40];
+    bool reset = false;
+    struct err e;
+    int count;
+
+    pthread_mutex_lock(&s->lock);
+    s->news = false;
+    memcpy(after, s->last_id, sizeof(after));
+    pthread_mutex_unlock(&s->lock);
+    count = queue_job_events(w->queue, s->job_id, after, events, PAGE_EVENTS, &reset, &e);
+    pthread_mutex_lock(&s->lock);
+    if (reset && count >= 0 && write_frame(s, "reset", NULL, job))
+        s->ended = true;
+    if (reset && count == 0)
+        s->last_id[0] = 0;
+    for (int i = 0; i < count && !s->ended && has_room(s, job); i++)
+        send_locked(s, &events[i], job);
+    pthread_mutex_unlock(&s->lock);
+    return count;
+}
+
+static void page(void *arg, struct worker *w)
+{
+    struct stream *s = arg;
+    struct snapshot *job = job_now(s, w);
+    struct queue_event *events = calloc(PAGE_EVENTS, sizeof(*events));
+    int count = -1;
+
+    if (events == NULL)
+        abort();
+    if (job)
+        count = send_page(s, w, job, events);
+    pthread_mutex_lock(&s->lock);
+    s->queued = false;
+    if (count < 0) {
+        /* Redis is away, or the job is: the client comes back with its last id. */
+        end_locked(s);
+    } else if (count == 0 && !s->news && !s->ended) {
+        s->paging = false;
+        /* What was to be had has been had. A terminal job has no more to say. */
+        if (job->terminal)
+            end_locked(s);
+    } else if (!s->ended && has_room(s, job)) {
+        start_page_locked(s);
+    }
+    pthread_mutex_unlock(&s->lock);
+    snapshot_unref(job);
+    free(events);
+    source_unref(s->source);
+    stream_unref(s);
+}
+
+/* ---- live ---- */
+
+static void on_news(void *user, const struct queue_event *event, struct snapshot *now)
+{
+    struct stream *s = user;
+
+    pthread_mutex_lock(&s->lock);
+    if (s->paging || s->ended) {
+        s->news = true;
+    } else if (now && has_room(s, now)) {
+        send_locked(s, event, now);
+    } else {
+        s->news = true;
+        start_page_locked(s);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+static bool on_tick(void *user, int64_t mono_ms)
+{
+    struct stream *s = user;
+    bool closed = source_closed(s->source) || mono_ms == INT64_MAX;
+
+    if (!closed) {
+        pthread_mutex_lock(&s->lock);
+        if (mono_ms - s->said_ms >= PING_MS && source_room(s->source) > BACKLOG_BYTES / 2) {
+            s->said_ms = mono_ms;
+            if (source_write(s->source, ": ping\n\n", 8))
+                s->ended = true;
+        }
+        pthread_mutex_unlock(&s->lock);
+        return true;
+    }
+    source_end(s->source, false);
+    source_unref(s->source);
+    stream_unref(s);
+    return false;
+}
+
+/* ---- opening ---- */
+
+static void on_source_gone(void *user)
+{
+    stream_unref(user);
+}
+
+static const struct subscriber_ops ops = {on_news, on_tick};
+
+/* The state at connect, when there is nothing retained that would show it. */
+static int say_state(struct stream *s, struct worker *w, const struct snapshot *job)
+{
+    struct queue_event event;
+    bool reset;
+    struct err e;
+    int count = queue_job_events(w->queue, s->job_id, s->last_id, &event, 1, &reset, &e);
+
+    if (count < 0)
+        return -1;
+    if (count == 0 && !reset)
+        return write_frame(s, "state", s->last_id[0] ? s->last_id : "0-0", job);
+    return 0;
+}
+
+void events_open(struct req *r, struct worker *w)
+{
+    const char *after = req_header(r, REQ_last_event_id);
+    struct snapshot *job = NULL;
+    struct stream *s;
+    struct answer *a;
+    struct err e;
+
+    if (after == NULL)
+        after = target_arg(&r->target, "after");
+    if (jobs_read(r, w, &job, &e)) {
+        req_done_problem(r, &e);
+        return;
+    }
+    s = calloc(1, sizeof(*s));
+    if (s == NULL)
+        abort();
+    pthread_mutex_init(&s->lock, NULL);
+    s->app = r->app;
+    s->refs = 2; /* the source's and the subscription's */
+    s->paging = true;
+    s->said_ms = clock_mono_ms();
+    text_copy(s->job_id, sizeof(s->job_id), job->job.id);
+    if (after && text_copy(s->last_id, sizeof(s->last_id), after))
+        text_copy(s->last_id, sizeof(s->last_id), "unknown");
+    s->source = source_new(BACKLOG_BYTES, wants, on_source_gone, s);
+    a = answer_new(200);
+    answer_header(a, "Content-Type", "text/event-stream");
+    answer_header(a, "Cache-Control", "no-cache");
+    answer_header(a, "X-Accel-Buffering", "no");
+    a->source = source_ref(s->source);
+    a->length = -1;
+    source_write(s->source, "retry: 3000\n\n", 13);
+    if (say_state(s, w, job))
+        source_end(s->source, false);
+    watch_subscribe(r->app->watch, s->job_id, &ops, s);
+    snapshot_unref(job);
+    req_done_answer(r, a);
+}

@@ -1,0 +1,357 @@
+#include "house.h"
+
+#include "app.h"
+#include "stats.h"
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/text.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    REDIS_MS = 500,      /* between looks at Redis while it is well */
+    REDIS_AWAY_MS = 200, /* and while it is away */
+    STORE_MS = 2000,     /* the same for the store */
+    STORE_AWAY_MS = 500,
+    PING_MAX_MS = 250,
+    THREADS = 4,
+    REAP_MAX_MS = 5000,
+    REAP_LIMIT = 200,
+    SETTLE_MAX = 64,
+    DISOWNED_MAX = 256,
+    JANITOR_MS = 250,
+};
+
+struct house {
+    struct app *app;
+    pthread_t threads[THREADS];
+    int started;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    /* guarded by lock */
+    bool stopping;
+    struct err redis, store; /* code ERR_none = well */
+    queue_id disowned[DISOWNED_MAX];
+    int disowned_count;
+};
+
+/* Sleeps; false when it is time to end. */
+static bool rest(struct house *h, int64_t ms)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += ms % 1000 * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&h->lock);
+    while (!h->stopping && pthread_cond_timedwait(&h->changed, &h->lock, &until) == 0)
+        continue;
+    bool go_on = !h->stopping;
+    pthread_mutex_unlock(&h->lock);
+    return go_on;
+}
+
+static int current(struct house *h, const struct err *which, struct err *e)
+{
+    pthread_mutex_lock(&h->lock);
+    struct err now = *which;
+    pthread_mutex_unlock(&h->lock);
+    if (now.code == ERR_none)
+        return 0;
+    *e = now;
+    return -1;
+}
+
+int house_store_check(struct house *h, struct err *e)
+{
+    return current(h, &h->store, e);
+}
+
+int house_redis_check(struct house *h, struct err *e)
+{
+    return current(h, &h->redis, e);
+}
+
+/* ---- the pulse ---- */
+
+static void note(struct house *h, struct err *which, const char *event, const char *check, const struct err *e)
+{
+    bool was_well, well = e->code == ERR_none;
+
+    pthread_mutex_lock(&h->lock);
+    was_well = which->code == ERR_none;
+    *which = *e;
+    pthread_mutex_unlock(&h->lock);
+    metrics_set(h->app->metrics, STATS_READY, well, &check);
+    if (well && !was_well)
+        log_event(LOG_INFO, event, "well", "b", 1, NULL);
+    else if (!well && was_well)
+        log_err(LOG_WARN, event, NULL, e);
+}
+
+/* A round trip that takes longer than this is as bad as none: callers would wait for it one by one. */
+static int ping(struct queue *queue, struct err *e)
+{
+    int64_t start = clock_mono_ms(), took;
+
+    if (queue_ping(queue, e))
+        return -1;
+    took = clock_mono_ms() - start;
+    return took > PING_MAX_MS ? err_set(e, ERR_dependency_redis, "Redis took %lld ms to answer", (long long)took) : 0;
+}
+
+static void *redis_pulse(void *arg)
+{
+    struct house *h = arg;
+    struct queue *queue = NULL;
+    struct err e = {0};
+
+    if (worker_queue(&queue, h->app->config, &e)) {
+        log_err(LOG_ERROR, "api.redis", NULL, &e);
+        return NULL;
+    }
+    do {
+        e = (struct err){0};
+        ping(queue, &e);
+        note(h, &h->redis, "api.redis", "redis", &e);
+    } while (rest(h, e.code == ERR_none ? REDIS_MS : REDIS_AWAY_MS));
+    queue_free(queue);
+    return NULL;
+}
+
+static void *store_pulse(void *arg)
+{
+    struct house *h = arg;
+    struct err e;
+
+    do {
+        e = (struct err){0};
+        store_probe(h->app->store, &e);
+        note(h, &h->store, "api.store", "store", &e);
+    } while (rest(h, e.code == ERR_none ? STORE_MS : STORE_AWAY_MS));
+    return NULL;
+}
+
+/* ---- the reaper ---- */
+
+/* Every end must be known to the store, or a lost Redis would run the job again. */
+static void settle(struct house *h, struct queue *queue)
+{
+    struct ledger ledger = app_ledger(h->app, queue);
+    queue_id ids[SETTLE_MAX];
+    struct err e;
+    int count = queue_unsettled(queue, ids, SETTLE_MAX, &e);
+
+    for (int i = 0; i < count; i++)
+        if (ledger_settle(&ledger, ids[i], &e))
+            log_err(LOG_WARN, "api.not_settled", ids[i], &e);
+}
+
+static void count_reaped(struct house *h, const struct queue_reaped *r)
+{
+    const struct {
+        const char *what;
+        int count;
+    } rows[] = {{"lost", r->lost},         {"expired", r->expired},   {"canceled", r->canceled},
+                {"promoted", r->promoted}, {"poisoned", r->poisoned}, {"overdue", r->overdue}};
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+        if (rows[i].count > 0)
+            metrics_add(h->app->metrics, STATS_REAPED, rows[i].count, &rows[i].what);
+    if (r->lost > 0 || r->poisoned > 0)
+        log_event(LOG_WARN, "api.leases_lost", "lost", "i", (int64_t)r->lost, "poisoned", "i", (int64_t)r->poisoned,
+                  NULL);
+}
+
+static void *reaper(void *arg)
+{
+    struct house *h = arg;
+    struct queue *queue = NULL;
+    int64_t period = h->app->config->lease_ms / 4 < REAP_MAX_MS ? h->app->config->lease_ms / 4 : REAP_MAX_MS;
+    struct err e = {0};
+
+    if (worker_queue(&queue, h->app->config, &e)) {
+        log_err(LOG_ERROR, "api.reaper", NULL, &e);
+        return NULL;
+    }
+    do {
+        struct queue_reaped reaped = {0};
+        if (queue_reap(queue, REAP_LIMIT, &reaped, &e))
+            continue;
+        count_reaped(h, &reaped);
+        settle(h, queue);
+    } while (rest(h, period));
+    queue_free(queue);
+    return NULL;
+}
+
+/* ---- the janitor ---- */
+
+void house_disown(struct house *h, const char *job_id)
+{
+    pthread_mutex_lock(&h->lock);
+    if (h->disowned_count < DISOWNED_MAX)
+        text_copy(h->disowned[h->disowned_count++], ID_SIZE, job_id);
+    else
+        log_event(LOG_ERROR, "api.disowned_forgotten", "job", "s", job_id, NULL);
+    pthread_mutex_unlock(&h->lock);
+}
+
+/* 0 = the job is not or no more there. */
+static int remove_job(struct house *h, struct queue *queue, const char *job_id, struct err *e)
+{
+    struct ledger ledger = app_ledger(h->app, queue);
+    enum queue_cancel canceled;
+
+    if (queue_cancel(queue, job_id, "creation", &canceled, e) && e->code != ERR_job_not_found)
+        return -1;
+    if (ledger_delete(&ledger, job_id, e) == 0 || e->code == ERR_job_not_found || e->code == ERR_job_purged)
+        return 0;
+    return -1;
+}
+
+static void remove_disowned(struct house *h, struct queue *queue)
+{
+    queue_id ids[DISOWNED_MAX];
+    struct err e;
+    int count, kept = 0;
+
+    pthread_mutex_lock(&h->lock);
+    count = h->disowned_count;
+    memcpy(ids, h->disowned, sizeof(ids));
+    h->disowned_count = 0;
+    pthread_mutex_unlock(&h->lock);
+    for (int i = 0; i < count; i++)
+        if (remove_job(h, queue, ids[i], &e))
+            memmove(ids[kept++], ids[i], ID_SIZE);
+    for (int i = 0; i < kept; i++)
+        house_disown(h, ids[i]);
+}
+
+/* Bodies whose process died while they came. */
+static void sweep_spool(struct house *h)
+{
+    DIR *dir = opendir(h->app->spool_dir);
+    int64_t now = clock_wall_ms();
+    struct dirent *entry;
+
+    while (dir && (entry = readdir(dir)) != NULL) {
+        struct stat st;
+        if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+            now - (int64_t)st.st_mtime * 1000 > h->app->config->sweep_age_ms)
+            unlinkat(dirfd(dir), entry->d_name, 0);
+    }
+    if (dir)
+        closedir(dir);
+}
+
+static void sweep(struct house *h, struct queue *queue)
+{
+    struct ledger ledger = app_ledger(h->app, queue);
+    struct ledger_swept swept = {0};
+    struct err e;
+
+    sweep_spool(h);
+    if (ledger_sweep(&ledger, h->app->config->sweep_age_ms, h->app->config->sweep_age_ms, &swept, &e)) {
+        log_err(LOG_WARN, "api.sweep", NULL, &e);
+        return;
+    }
+    if (swept.removed + swept.expired + swept.temporaries > 0)
+        log_event(LOG_INFO, "api.swept", "removed", "i", (int64_t)swept.removed, "expired", "i", (int64_t)swept.expired,
+                  "temporaries", "i", (int64_t)swept.temporaries, NULL);
+}
+
+static void reconcile(struct house *h, struct queue *queue, char generation[96])
+{
+    struct ledger ledger = app_ledger(h->app, queue);
+    struct ledger_found found = {0};
+    struct err e;
+
+    if (ledger_check(&ledger, generation, &found, &e) == 1)
+        log_event(LOG_INFO, "api.reconciled", "manifests", "i", (int64_t)found.manifests, "requeued", "i",
+                  (int64_t)found.requeued, "restored", "i", (int64_t)found.restored, "buried", "i",
+                  (int64_t)found.buried, NULL);
+}
+
+static void *janitor(void *arg)
+{
+    struct house *h = arg;
+    struct queue *queue = NULL;
+    int64_t last_sweep = clock_mono_ms();
+    char generation[96] = "";
+    struct err e = {0};
+
+    if (worker_queue(&queue, h->app->config, &e)) {
+        log_err(LOG_ERROR, "api.janitor", NULL, &e);
+        return NULL;
+    }
+    do {
+        if (house_redis_check(h, &e))
+            continue;
+        reconcile(h, queue, generation);
+        remove_disowned(h, queue);
+        if (clock_mono_ms() - last_sweep >= h->app->config->sweep_ms) {
+            sweep(h, queue);
+            last_sweep = clock_mono_ms();
+        }
+    } while (rest(h, h->app->config->sweep_ms < JANITOR_MS ? h->app->config->sweep_ms : JANITOR_MS));
+    queue_free(queue);
+    return NULL;
+}
+
+/* ---- life ---- */
+
+int house_start(struct house **out, struct app *app, struct err *e)
+{
+    static void *(*const bodies[THREADS])(void *) = {redis_pulse, store_pulse, reaper, janitor};
+    static const char *const names[THREADS] = {"redis-pulse", "store-pulse", "reaper", "janitor"};
+    struct house *h = calloc(1, sizeof(*h));
+    pthread_condattr_t monotonic;
+
+    if (h == NULL)
+        abort();
+    h->app = app;
+    pthread_mutex_init(&h->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&h->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    err_set(&h->redis, ERR_dependency_redis, "not asked yet");
+    err_set(&h->store, ERR_dependency_storage, "not asked yet");
+    for (; h->started < THREADS; h->started++) {
+        if (pthread_create(&h->threads[h->started], NULL, bodies[h->started], h) != 0) {
+            house_stop(h);
+            return err_set(e, ERR_internal, "no thread for the %s", names[h->started]);
+        }
+        pthread_setname_np(h->threads[h->started], names[h->started]);
+    }
+    *out = h;
+    return 0;
+}
+
+void house_stop(struct house *h)
+{
+    if (h == NULL)
+        return;
+    pthread_mutex_lock(&h->lock);
+    h->stopping = true;
+    pthread_cond_broadcast(&h->changed);
+    pthread_mutex_unlock(&h->lock);
+    for (int i = 0; i < h->started; i++)
+        pthread_join(h->threads[i], NULL);
+    pthread_cond_destroy(&h->changed);
+    pthread_mutex_destroy(&h->lock);
+    free(h);
+}

@@ -1,0 +1,237 @@
+/* longanim-api: the HTTP front. Stateless but for caches; any number may run beside each other. */
+#include "app.h"
+#include "server.h"
+#include "stats.h"
+#include "listen.h"
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/proc.h"
+
+#include <jansson.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum {
+    LOOP_THREADS = 2,
+    QUICK_THREADS = 8,
+    SLOW_THREADS = 8,
+    SPOOL_THREADS = 4,
+    WAITING_MAX = 20000,
+    CONNECTIONS_MAX = 20000,
+    CONNECTION_BYTES = 32768,
+    CACHE_ENTRIES = 8192,
+    GOODBYE_MS = 8000, /* how long requests under way may take after SIGTERM */
+};
+
+/* ---- starting ---- */
+
+/* Ten thousand clients need as many descriptors; the soft limit is often 1,024. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static int max_connections(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur > 2 * CONNECTIONS_MAX)
+        return CONNECTIONS_MAX;
+    return limit.rlim_cur > 512 ? (int)(limit.rlim_cur / 2) : (int)limit.rlim_cur;
+}
+
+/* Without keys everybody may do everything, so nobody but this machine gets to ask: another address is replaced. */
+static int listen_address(const struct app *app, char out[300], struct err *e)
+{
+    char host[256], port[8];
+
+    if (listen_split(app->config->listen, host, sizeof(host), port, e))
+        return -1;
+    if (keys_required(app->keys)) {
+        snprintf(out, 300, "%s", app->config->listen);
+        return 0;
+    }
+    if (listen_is_loopback(host))
+        snprintf(out, 300, "%s", app->config->listen);
+    else
+        snprintf(out, 300, "%s:%s", strchr(host, ':') ? "[::1]" : "127.0.0.1", port);
+    log_event(LOG_WARN, "api.no_keys", "detail", "s", "LONGANIM_KEYS is not set: answering on loopback only", "address",
+              "s", out, NULL);
+    return 0;
+}
+
+static int make_spool(struct app *app, struct err *e)
+{
+    const char *base = app->config->data[0] ? app->config->data : app->config->tmpdir;
+    int n = snprintf(app->spool_dir, sizeof(app->spool_dir), "%s/%s", base,
+                     app->config->data[0] ? "spool" : "longanim-spool");
+
+    if (n < 0 || (size_t)n >= sizeof(app->spool_dir))
+        return err_set(e, ERR_params_invalid, "the path of the data folder is too long");
+    return fs_mkdirs(app->spool_dir, e);
+}
+
+static int start_parts(struct app *app, struct err *e)
+{
+    const struct config *c = app->config;
+    struct media_limits limits;
+
+    media_limits_default(&limits);
+    limits.bytes = c->max_upload_bytes;
+    limits.pixels = c->max_pixels;
+    limits.frames = c->max_frames;
+    limits.seconds = c->max_seconds;
+    if (make_spool(app, e) || store_open(&app->store, c->store, e) || probe_client_start(&app->probe, &limits, e))
+        return -1;
+    app->cache = cache_new(CACHE_ENTRIES);
+    if (pool_start(&app->quick, "quick", QUICK_THREADS, WAITING_MAX, c, e) ||
+        pool_start(&app->slow, "slow", SLOW_THREADS, WAITING_MAX, c, e) ||
+        pool_start(&app->spool, "spool", SPOOL_THREADS, WAITING_MAX, c, e))
+        return -1;
+    return watch_start(&app->watch, app, e) || house_start(&app->house, app, e) ? -1 : 0;
+}
+
+static int announce(const struct app *app, const char *name, const struct server *s, struct err *e)
+{
+    char path[FS_PATH_MAX], line[320];
+
+    snprintf(line, sizeof(line), "%s.listening", name);
+    log_event(LOG_INFO, line, "address", "s", server_address(s), NULL);
+    if (!app->config->data[0])
+        return 0;
+    snprintf(line, sizeof(line), "%s.addr", name);
+    if (fs_join(path, app->config->data, line, e))
+        return -1;
+    snprintf(line, sizeof(line), "%s\n", server_address(s));
+    return fs_write_atomic(path, line, strlen(line), e);
+}
+
+static int start_servers(struct app *app, struct err *e)
+{
+    char address[300];
+    struct server_conf api = {.app = app,
+                              .routes = &route_api,
+                              .listen = address,
+                              .threads = LOOP_THREADS,
+                              .max_connections = max_connections(),
+                              .connection_bytes = CONNECTION_BYTES,
+                              .header_ms = app->config->header_ms,
+                              .body_window_ms = app->config->body_window_ms};
+    struct server_conf ops = api;
+
+    ops.routes = &route_ops;
+    ops.listen = app->config->ops_listen;
+    ops.threads = 1;
+    ops.max_connections = 256;
+    ops.open = true;
+    if (listen_address(app, address, e) || server_start(&app->ops, &ops, e) || server_start(&app->api, &api, e))
+        return -1;
+    return announce(app, "ops", app->ops, e) || announce(app, "api", app->api, e) ? -1 : 0;
+}
+
+/* ---- running and ending ---- */
+
+static void reload(struct app *app)
+{
+    struct err e;
+
+    if (keys_reload(app->keys, &e))
+        log_err(LOG_ERROR, "api.keys", NULL, &e);
+    else
+        log_event(LOG_INFO, "api.keys", "reloaded", "b", 1, NULL);
+}
+
+static void run(struct app *app, int signals)
+{
+    for (;;) {
+        struct pollfd wait = {.fd = signals, .events = POLLIN};
+        struct signalfd_siginfo info;
+        if (poll(&wait, 1, -1) < 0 || read(signals, &info, sizeof(info)) != sizeof(info))
+            continue;
+        if (info.ssi_signo != SIGHUP)
+            return;
+        reload(app);
+    }
+}
+
+/* Requests under way get their answers; what takes too long is as well off as after a crash, which costs nothing that
+ * was promised. */
+static void stop(struct app *app)
+{
+    int64_t until = clock_mono_ms() + GOODBYE_MS;
+
+    log_event(LOG_INFO, "api.stopping", NULL);
+    atomic_store(&app->draining, true);
+    atomic_store(&app->stopping, true);
+    if (app->api)
+        server_quiesce(app->api);
+    watch_halt(app->watch);
+    while (app->api && server_busy(app->api) > 0 && clock_mono_ms() < until)
+        clock_sleep_ms(10);
+    if (app->api && server_busy(app->api) > 0) {
+        log_event(LOG_WARN, "api.stopped", "abandoned", "i", (int64_t)server_busy(app->api), NULL);
+        _exit(0);
+    }
+    server_stop(app->api);
+    server_stop(app->ops);
+    pool_stop(app->spool);
+    pool_stop(app->slow);
+    pool_stop(app->quick);
+    watch_free(app->watch);
+    house_stop(app->house);
+    probe_client_stop(app->probe);
+    cache_free(app->cache);
+    store_close(app->store);
+    log_event(LOG_INFO, "api.stopped", NULL);
+}
+
+int main(int argc, char **argv)
+{
+    static struct app app;
+    struct config config;
+    struct err e;
+    int signals = -1, rc = 1, level;
+
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        config_help(CONFIG_API, stdout);
+        return 0;
+    }
+    if (config_read(&config, CONFIG_API, &argc, argv, false, &e)) {
+        fprintf(stderr, "longanim-api: %s\n", e.detail);
+        return 2;
+    }
+    level = log_level_by_name(config.log_level);
+    log_init("api", level < 0 ? LOG_INFO : (enum log_level)level);
+    json_object_seed(0); /* before any thread */
+    raise_descriptors();
+    app.config = &config;
+    app.started_ms = clock_mono_ms();
+    app.metrics = stats_new();
+    if (proc_signals(&signals, &e) || keys_open(&app.keys, config.keys, &e) || start_parts(&app, &e) ||
+        start_servers(&app, &e)) {
+        log_err(LOG_ERROR, "api.start", NULL, &e);
+        fprintf(stderr, "longanim-api: %s\n", e.detail);
+    } else {
+        run(&app, signals);
+        rc = 0;
+    }
+    stop(&app);
+    keys_close(app.keys);
+    metrics_free(app.metrics);
+    close(signals);
+    config_free(&config);
+    return rc;
+}

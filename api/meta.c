@@ -1,0 +1,163 @@
+#include "meta.h"
+
+#include "app.h"
+#include "models.h"
+
+#include "base/json.h"
+#include "base/version.h"
+
+#include <openapi_json.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- /capabilities ---- */
+
+static json_t *strings(const char *const *list)
+{
+    json_t *array = json_array();
+
+    for (; *list; list++)
+        json_array_append_new(array, json_string(*list));
+    return array;
+}
+
+static json_t *limits_json(const struct config *c)
+{
+    json_t *object = json_object();
+
+    json_put_int(object, "upload_bytes", c->max_upload_bytes);
+    json_put_int(object, "pixels", c->max_pixels);
+    json_put_int(object, "frames", c->max_frames);
+    json_put_int(object, "seconds", c->max_seconds);
+    json_put_int(object, "references", MANIFEST_REFERENCES_MAX);
+    json_put_int(object, "wait_seconds", 60);
+    return object;
+}
+
+static json_t *formats_json(void)
+{
+    static const char *const video[] = {"mp4", "mov", "mkv", "webm", "avi", "zip", NULL};
+    static const char *const reference[] = {"png", "jpeg", "webp", NULL};
+    static const char *const output[] = {"mp4", "mov", "webm", "png.zip", NULL};
+    json_t *object = json_object();
+
+    json_put(object, "video", strings(video));
+    json_put(object, "reference", strings(reference));
+    json_put(object, "output", strings(output));
+    return object;
+}
+
+static void add_param(void *user, const char *name, const char *type, const char *fallback, const char *doc)
+{
+    json_t *object = json_object();
+
+    json_put_str(object, "type", type);
+    json_put_str(object, "default", fallback[0] ? fallback : NULL);
+    json_put_str(object, "description", doc);
+    json_put(user, name, object);
+}
+
+static json_t *models_json(const json_t *models)
+{
+    json_t *array = json_array(), *description;
+    const char *name;
+
+    json_object_foreach((json_t *)(intptr_t)models, name, description)
+    {
+        json_t *item = json_object();
+        json_put_str(item, "name", name);
+        json_put_bool(item, "default", json_array_size(array) == 0);
+        json_put_bool(item, "available", json_is_object(description));
+        json_put(item, "description", json_incref(description));
+        json_array_append_new(array, item);
+    }
+    return array;
+}
+
+static json_t *key_json(const struct req *r)
+{
+    static const char *const names[] = {"submit", "read", "admin"};
+    json_t *object = json_object(), *scopes = json_array();
+
+    for (int i = 0; i < 3; i++)
+        if (r->who.scopes & 1u << i)
+            json_array_append_new(scopes, json_string(names[i]));
+    json_put_str(object, "id", r->who.tenant);
+    json_put(object, "scopes", scopes);
+    json_put_int(object, "max_queued", r->app->config->max_queued);
+    return object;
+}
+
+void meta_capabilities(struct req *r, struct worker *w)
+{
+    json_t *models = NULL, *object, *params;
+    struct err e;
+
+    if (watch_check(r->app->watch, &e) || models_all(r->app, w, &models, &e)) {
+        req_done_problem(r, &e);
+        return;
+    }
+    object = json_object();
+    params = json_object();
+    params_each(add_param, params);
+    json_put_str(object, "version", LONGANIM_VERSION);
+    json_put(object, "models", models_json(models));
+    json_put(object, "limits", limits_json(r->app->config));
+    json_put(object, "formats", formats_json());
+    json_put(object, "params", params);
+    json_put(object, "key", key_json(r));
+    json_decref(models);
+    req_done_answer(r, answer_json(200, object));
+}
+
+/* ---- documents ---- */
+
+bool meta_openapi(struct req *r)
+{
+    req_answer(r, answer_text(200, "application/json", openapi_json));
+    answer_header(r->answer, "Cache-Control", "no-cache");
+    return true;
+}
+
+static const char docs_page[] =
+    "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>longanim API</title>"
+    "<style>body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:56rem;padding:0 1rem;color:#222}"
+    "code,pre{background:#f3f3f3;border-radius:4px;padding:.1em .3em}pre{padding:1em;overflow:auto}</style>"
+    "<h1>longanim</h1><p>Colours line-art video after a reference image. The whole contract is in "
+    "<a href=\"/openapi.json\">/openapi.json</a> (OpenAPI 3.1); what this server can do is in "
+    "<a href=\"/capabilities\">/capabilities</a>.</p>"
+    "<h2>In four commands</h2><pre>"
+    "curl -F video=@lines.mp4 -F reference=@colour.png -F seed=7 $SERVER/v1/jobs   # 202, with the job's id\n"
+    "curl -H 'Prefer: wait=60' $SERVER/v1/jobs/$ID                                # returns when it moves\n"
+    "curl -N $SERVER/v1/jobs/$ID/events                                           # or as it happens\n"
+    "curl -OJ $SERVER/v1/jobs/$ID/result                                          # the video</pre>"
+    "<p>With API keys add <code>-H \"Authorization: Bearer $KEY\"</code>. Errors are "
+    "<code>application/problem+json</code>; their <code>type</code> is a page of this server.</p></html>";
+
+bool meta_docs(struct req *r)
+{
+    req_answer(r, answer_text(200, "text/html; charset=utf-8", docs_page));
+    answer_header(r->answer, "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'");
+    return true;
+}
+
+bool meta_problem(struct req *r)
+{
+    enum err_code code = err_by_name(r->params[0]);
+    const struct err_info *info = err_info(code);
+    json_t *object;
+    struct err e;
+
+    if (code == ERR_none) {
+        err_set(&e, ERR_route_not_found, "there is no problem of this name");
+        req_problem(r, &e);
+        return true;
+    }
+    object = json_object();
+    json_put_str(object, "code", info->name);
+    json_put_int(object, "status", info->http_status);
+    json_put_str(object, "title", info->title);
+    json_put_bool(object, "retryable", err_retryable(code));
+    req_answer(r, answer_json(200, object));
+    return true;
+}

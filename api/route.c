@@ -1,0 +1,125 @@
+#include "route.h"
+
+#include "events.h"
+#include "files.h"
+#include "jobs.h"
+#include "meta.h"
+#include "ops.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* An upload is answered by upload.c and create.c, not by its row. */
+static void by_upload(struct req *r, struct worker *w)
+{
+    struct err e;
+
+    (void)w;
+    err_set(&e, ERR_internal, "the body was not taken in");
+    req_done_problem(r, &e);
+}
+
+/* clang-format off */
+static const struct route api_routes[] = {
+    {"POST",   "/jobs",                   "createJob",       SCOPE_SUBMIT, REQ_UPLOAD,  NULL,         by_upload},
+    {"GET",    "/jobs",                   "listJobs",        SCOPE_READ,   REQ_NO_BODY, NULL,         jobs_list},
+    {"GET",    "/jobs/{id}",              "getJob",          SCOPE_READ,   REQ_NO_BODY, jobs_get_now, jobs_get},
+    {"DELETE", "/jobs/{id}",              "deleteJob",       SCOPE_SUBMIT, REQ_NO_BODY, NULL,         jobs_delete},
+    {"POST",   "/jobs/{id}/cancel",       "cancelJob",       SCOPE_SUBMIT, REQ_NO_BODY, NULL,         jobs_cancel},
+    {"POST",   "/jobs/{id}/retry",        "retryJob",        SCOPE_ADMIN,  REQ_NO_BODY, NULL,         jobs_retry},
+    {"GET",    "/jobs/{id}/events",       "getJobEvents",    SCOPE_READ,   REQ_NO_BODY, NULL,         events_open},
+    {"GET",    "/jobs/{id}/result",       "getJobResult",    SCOPE_READ,   REQ_NO_BODY, NULL,         files_result},
+    {"GET",    "/jobs/{id}/segments",     "listJobSegments", SCOPE_READ,   REQ_NO_BODY, NULL,         files_segments},
+    {"GET",    "/jobs/{id}/segments/{n}", "getJobSegment",   SCOPE_READ,   REQ_NO_BODY, NULL,         files_segment},
+    {"GET",    "/jobs/{id}/preview",      "getJobPreview",   SCOPE_READ,   REQ_NO_BODY, NULL,         files_preview},
+    {"GET",    "/jobs/{id}/receipt",      "getJobReceipt",   SCOPE_READ,   REQ_NO_BODY, NULL,         files_receipt},
+    {"GET",    "/jobs/{id}/logs",         "getJobLogs",      SCOPE_READ,   REQ_NO_BODY, NULL,         files_logs},
+    {"GET",    "/capabilities",           "getCapabilities", SCOPE_READ | SCOPE_SUBMIT, REQ_NO_BODY, NULL, meta_capabilities},
+    {"GET",    "/openapi.json",           "getOpenapi",      0,            REQ_NO_BODY, meta_openapi, NULL},
+    {"GET",    "/docs",                   "getDocs",         0,            REQ_NO_BODY, meta_docs,    NULL},
+    {"GET",    "/problems/{code}",        "getProblem",      0,            REQ_NO_BODY, meta_problem, NULL},
+};
+
+static const struct route ops_routes[] = {
+    {"GET",  "/livez",    "live",    0, REQ_NO_BODY, ops_live,    NULL},
+    {"GET",  "/readyz",   "ready",   0, REQ_NO_BODY, ops_ready,   NULL},
+    {"GET",  "/startupz", "startup", 0, REQ_NO_BODY, ops_startup, NULL},
+    {"GET",  "/metrics",  "metrics", 0, REQ_NO_BODY, NULL,        ops_metrics},
+    {"GET",  "/scale",    "scale",   0, REQ_NO_BODY, NULL,        ops_scale},
+    {"POST", "/drain",    "drain",   0, REQ_NO_BODY, ops_drain,   NULL},
+};
+/* clang-format on */
+
+const struct route_table route_api = {api_routes, sizeof(api_routes) / sizeof(*api_routes)};
+const struct route_table route_ops = {ops_routes, sizeof(ops_routes) / sizeof(*ops_routes)};
+
+/* "/v1/jobs" and "/jobs" are the same; the ops paths have no versions, but then none of them starts with /v1. */
+static const char *without_version(const char *path)
+{
+    return strncmp(path, "/v1/", 4) == 0 ? path + 3 : path;
+}
+
+/* A parameter longer than any name of ours becomes "", which names nothing. */
+static void take_param(char out[REQ_PARAM_MAX + 1], const char *from, size_t size)
+{
+    if (size > REQ_PARAM_MAX)
+        size = 0;
+    memcpy(out, from, size);
+    out[size] = 0;
+}
+
+static bool match(const char *template, const char *path, char params[2][REQ_PARAM_MAX + 1])
+{
+    int param = 0;
+
+    while (*template && *path) {
+        if (*template == '{') {
+            size_t size = strcspn(path, "/");
+            if (size == 0)
+                return false;
+            if (params)
+                take_param(params[param], path, size);
+            param++;
+            path += size;
+            template += strcspn(template, "}") + 1;
+        } else if (*template ++ != *path++) {
+            return false;
+        }
+    }
+    return *template == 0 && *path == 0;
+}
+
+int route_methods(const struct route_table *t, const char *path, char allow[64])
+{
+    size_t used = 0;
+
+    path = without_version(path);
+    allow[0] = 0;
+    for (int i = 0; i < t->count; i++) {
+        const char *method = t->routes[i].method;
+        if (match(t->routes[i].path, path, NULL))
+            used += (size_t)snprintf(allow + used, 64 - used, "%s%s", strcmp(method, "GET") == 0 ? "GET, HEAD" : method,
+                                     ", ");
+    }
+    if (used == 0)
+        return -1;
+    snprintf(allow + used, 64 - used, "OPTIONS");
+    return 0;
+}
+
+int route_find(const struct route_table *t, const char *method, const char *path, const struct route **out,
+               char params[2][REQ_PARAM_MAX + 1], char allow[64], struct err *e)
+{
+    const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
+
+    allow[0] = 0;
+    for (int i = 0; i < t->count; i++) {
+        if (strcmp(t->routes[i].method, wanted) == 0 && match(t->routes[i].path, without_version(path), params)) {
+            *out = &t->routes[i];
+            return 0;
+        }
+    }
+    if (route_methods(t, path, allow))
+        return err_set(e, ERR_route_not_found, "there is nothing here");
+    return err_set(e, ERR_method_not_allowed, "allowed here: %s", allow);
+}

@@ -1,0 +1,594 @@
+#include "server.h"
+
+#include "app.h"
+#include "conns.h"
+#include "cors.h"
+#include "guard.h"
+#include "listen.h"
+#include "problem.h"
+#include "source.h"
+#include "stats.h"
+#include "upload.h"
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/log.h"
+
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <time.h>
+
+enum {
+    SWALLOW_MAX_BYTES = 16 << 20, /* of a refused body, so that slow-witted clients get to read the answer */
+    STREAM_BLOCK_BYTES = 16384,
+    INACTIVITY_S = 75, /* while an answer is being sent and nobody reads */
+};
+
+struct server {
+    struct app *app;
+    struct server_conf conf;
+    struct MHD_Daemon *daemon;
+    struct conns *conns;
+    atomic_int busy;
+    atomic_bool quiet;
+    char address[300];
+};
+
+static int64_t now_us(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* ---- suspending ---- */
+
+static void suspend_connection(void *connection)
+{
+    MHD_suspend_connection(connection);
+}
+
+static void resume_connection(void *connection)
+{
+    MHD_resume_connection(connection);
+}
+
+static const struct source_ops stream_ops = {suspend_connection, resume_connection};
+
+void req_suspend(struct req *r)
+{
+    MHD_suspend_connection(r->connection);
+}
+
+void req_go_on(struct req *r)
+{
+    MHD_resume_connection(r->connection);
+}
+
+void req_done(struct req *r)
+{
+    MHD_resume_connection(r->connection);
+}
+
+/* ---- answering ---- */
+
+static ssize_t read_stream(void *user, uint64_t position, char *out, size_t size)
+{
+    ssize_t got = source_read(user, out, size);
+
+    (void)position;
+    if (got == SOURCE_END)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    return got == SOURCE_BROKEN ? MHD_CONTENT_READER_END_WITH_ERROR : got;
+}
+
+static void free_stream(void *user)
+{
+    source_unref(user);
+}
+
+static struct MHD_Response *make_response(struct answer *a)
+{
+    struct MHD_Response *response;
+
+    if (a->source) {
+        response =
+            MHD_create_response_from_callback(a->length < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)a->length,
+                                              STREAM_BLOCK_BYTES, read_stream, source_ref(a->source), free_stream);
+    } else if (a->fd >= 0) {
+        response = MHD_create_response_from_fd_at_offset64((uint64_t)a->length, a->fd, (uint64_t)a->offset);
+        a->fd = -1; /* the library closes it */
+    } else {
+        response = MHD_create_response_from_buffer(a->size, a->data, MHD_RESPMEM_PERSISTENT);
+    }
+    if (response == NULL)
+        abort();
+    for (int i = 0; i < a->header_count; i++)
+        MHD_add_response_header(response, a->headers[i].name, a->headers[i].value);
+    return response;
+}
+
+static void destroy_prepared(void *prepared)
+{
+    MHD_destroy_response(prepared);
+}
+
+/* The library's form of an answer is made once: cached jobs go to many clients from several loop threads. */
+static struct MHD_Response *prepared(struct answer *a)
+{
+    void *mine, *expected = NULL;
+
+    if (atomic_load(&a->prepared))
+        return atomic_load(&a->prepared);
+    mine = make_response(a);
+    if (!atomic_compare_exchange_strong(&a->prepared, &expected, mine)) {
+        MHD_destroy_response(mine);
+        return expected;
+    }
+    a->prepared_free = destroy_prepared; /* only the last reference reads it, and we hold one */
+    return mine;
+}
+
+static enum MHD_Result send_answer(struct req *r)
+{
+    struct answer *a = r->answer;
+    struct MHD_Response *response = r->cors ? make_response(a) : prepared(a);
+    enum MHD_Result ok;
+
+    if (r->cors) {
+        MHD_add_response_header(response, "Access-Control-Allow-Origin", req_header(r, REQ_origin));
+        MHD_add_response_header(response, "Access-Control-Expose-Headers", CORS_EXPOSED);
+        MHD_add_response_header(response, "Vary", "Origin");
+    }
+    if (a->source)
+        source_attach(a->source, &stream_ops, r->connection);
+    r->phase = REQ_PHASE_SENT;
+    conn_enter(r->conn, CONN_BUSY);
+    ok = MHD_queue_response(r->connection, (unsigned)a->status, response);
+    if (r->cors)
+        MHD_destroy_response(response);
+    return ok;
+}
+
+/* The library takes an answer only before or after the body. In between it is written past it: nothing else of ours is
+ * on the wire then but "100 Continue". The rest of the body is swallowed, so that a client which reads only after it
+ * has sent everything still finds the answer and not a reset. */
+static void send_early(struct req *r)
+{
+    struct answer *a = r->answer;
+    struct buf text;
+
+    buf_init(&text, 65536);
+    buf_printf(&text, "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Length: %zu\r\n", a->status,
+               answer_reason(a->status), a->size);
+    for (int i = 0; i < a->header_count; i++)
+        buf_printf(&text, "%s: %s\r\n", a->headers[i].name, a->headers[i].value);
+    buf_add_str(&text, "\r\n");
+    buf_add(&text, a->data, a->size);
+    if (!text.failed && send(conn_fd(r->conn), text.data, text.size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        log_event(LOG_DEBUG, "api.early_answer_lost", NULL);
+    buf_free(&text);
+    r->phase = REQ_PHASE_SWALLOW;
+}
+
+/* The last words of the sweeper to a body that came too slowly. */
+static size_t too_slow(char *out, size_t size)
+{
+    struct err e;
+    struct answer *a;
+    char trace_id[33];
+    int n;
+
+    id_random_hex(trace_id, 16);
+    err_set(&e, ERR_request_timeout, "the body came slower than %d bytes a second", CONNS_BODY_RATE);
+    a = problem_answer(&e, "/", trace_id);
+    n = snprintf(out, size,
+                 "HTTP/1.1 408 Request Timeout\r\nContent-Type: application/problem+json\r\nConnection: close\r\n"
+                 "Content-Length: %zu\r\n\r\n%s",
+                 a->size, a->data);
+    answer_unref(a);
+    return n > 0 && (size_t)n < size ? (size_t)n : 0;
+}
+
+/* ---- the header block ---- */
+
+struct block {
+    struct req *r;
+    struct guard_field fields[GUARD_FIELDS_MAX + 1];
+    int count;
+};
+
+static enum MHD_Result take_field(void *user, enum MHD_ValueKind kind, const char *name, size_t name_size,
+                                  const char *value, size_t value_size)
+{
+    static const struct {
+        const char *name;
+        size_t size;
+    } known[] = {
+#define REQ_HEADER_NAME(id, text) {text, sizeof(text) - 1},
+        REQ_HEADERS(REQ_HEADER_NAME)
+#undef REQ_HEADER_NAME
+    };
+    struct block *b = user;
+
+    (void)kind;
+    if (b->count > GUARD_FIELDS_MAX)
+        return MHD_NO;
+    b->fields[b->count++] = (struct guard_field){name, value ? value : "", name_size, value_size};
+    for (int i = 0; i < REQ_HEADER_COUNT; i++)
+        if (known[i].size == name_size && strncasecmp(known[i].name, name, name_size) == 0)
+            b->r->headers[i] = value ? value : "";
+    return MHD_YES;
+}
+
+static int read_block(struct req *r, const char *version, struct err *e)
+{
+    struct block b;
+    const union MHD_ConnectionInfo *info;
+    struct guard_request g = {.method = r->method, .version = version, .fields = b.fields};
+
+    b.r = r;
+    b.count = 0;
+    MHD_get_connection_values_n(r->connection, MHD_HEADER_KIND, take_field, &b);
+    info = MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    if (target_parse(&r->target, r->raw, strlen(r->raw), r->text, e))
+        return -1;
+    g.authority = r->target.authority;
+    g.field_count = b.count;
+    if (info && r->app->parses_in_place) {
+        g.raw_target = r->raw;
+        g.block_size = info->header_size;
+    }
+    return guard_check(&g, e);
+}
+
+/* W3C trace context: version 00, lower-case hex. Anything else is ignored, as the specification asks. */
+static void read_trace(struct req *r)
+{
+    const char *value = req_header(r, REQ_traceparent);
+
+    if (value == NULL || strlen(value) != 55 || strspn(value, "0123456789abcdef-") != 55 || value[2] != '-' ||
+        value[35] != '-' || value[52] != '-' || memcmp(value, "00", 2) != 0 || strspn(value + 3, "0") >= 32 ||
+        strcspn(value + 3, "-") != 32)
+        return;
+    memcpy(r->trace_parent, value, 56);
+    memcpy(r->trace_id, value + 3, 32);
+}
+
+/* ---- the first call: guard, route, authenticate ---- */
+
+static void answer_options(struct req *r, const char *methods)
+{
+    struct answer *a = answer_new(204);
+
+    answer_header(a, "Allow", "%s", methods);
+    if (r->cors) {
+        answer_header(a, "Access-Control-Allow-Methods", "%s", methods);
+        answer_header(a, "Access-Control-Allow-Headers", "%s", CORS_REQUEST_HEADERS);
+        answer_header(a, "Access-Control-Max-Age", "600");
+    }
+    req_answer(r, a);
+}
+
+static int find_route(struct req *r, struct err *e)
+{
+    char methods[64] = "";
+
+    if (strcmp(r->method, "OPTIONS") == 0) {
+        if (strcmp(r->target.path, "*") == 0)
+            snprintf(methods, sizeof(methods), "GET, HEAD, POST, DELETE, OPTIONS");
+        else if (route_methods(r->server->conf.routes, r->target.path, methods))
+            return err_set(e, ERR_route_not_found, "there is nothing here");
+        answer_options(r, methods);
+        return 0;
+    }
+    if (route_find(r->server->conf.routes, r->method, r->target.path, &r->route, r->params, methods, e) == 0)
+        return 0;
+    req_problem(r, e);
+    if (methods[0])
+        answer_header(r->answer, "Allow", "%s", methods);
+    return 0;
+}
+
+static int check_identity(struct req *r, struct err *e)
+{
+    if (r->server->conf.open || r->route->scope == 0)
+        return 0;
+    if (keys_check(r->app->keys, req_header(r, REQ_authorization), &r->who, e))
+        return -1;
+    if ((r->who.scopes & r->route->scope) == 0)
+        return err_set(e, ERR_forbidden_scope, "the API key lacks the scope %s",
+                       r->route->scope == SCOPE_SUBMIT ? "submit"
+                       : r->route->scope == SCOPE_READ ? "read"
+                                                       : "admin");
+    return 0;
+}
+
+static int begin_body(struct req *r, struct err *e)
+{
+    const char *length = req_header(r, REQ_content_length);
+    int64_t max = r->route->body == REQ_UPLOAD ? INT64_MAX : REQ_SMALL_BODY_MAX;
+
+    r->content_length = req_header(r, REQ_transfer_encoding) ? -1 : 0;
+    if (length)
+        r->content_length = strtoll(length, NULL, 10); /* the guard has seen that it is a number */
+    if (r->content_length > max)
+        return err_set(e, ERR_payload_too_large, "the body may have %lld bytes", (long long)max);
+    buf_init(&r->body, REQ_SMALL_BODY_MAX);
+    return r->route->body == REQ_UPLOAD ? upload_begin(r, e) : 0;
+}
+
+static void first_call(struct req *r, const char *version, bool *refused)
+{
+    struct err e;
+
+    r->phase = REQ_PHASE_BODY;
+    if (read_block(r, version, &e)) {
+        *refused = true;
+        req_problem(r, &e);
+        return;
+    }
+    read_trace(r);
+    r->expects_continue = req_header(r, REQ_expect) && strcasecmp(req_header(r, REQ_expect), "100-continue") == 0;
+    r->cors = cors_allows(r->app->config->cors_origins, req_header(r, REQ_origin));
+    if (find_route(r, &e) || (r->route && (check_identity(r, &e) || begin_body(r, &e))))
+        req_problem(r, &e);
+}
+
+/* ---- the calls of the library ---- */
+
+static enum MHD_Result on_first(struct req *r, const char *version)
+{
+    bool refused = false;
+    bool has_body;
+
+    atomic_fetch_add(&r->server->busy, 1);
+    first_call(r, version, &refused);
+    has_body = req_header(r, REQ_transfer_encoding) || r->content_length > 0;
+    conn_enter(r->conn, has_body ? CONN_BODY : CONN_BUSY);
+    if (refused || (r->answer && has_body && r->expects_continue))
+        return send_answer(r); /* at this call it also closes the connection */
+    if (r->answer && has_body)
+        send_early(r);
+    return MHD_YES;
+}
+
+static enum MHD_Result on_body(struct req *r, const char *data, size_t *size)
+{
+    struct err e = {0};
+    bool failed = false;
+
+    if (r->paused) {
+        r->paused = false;
+        conn_pause(r->conn, false);
+    }
+    conn_received(r->conn, *size);
+    r->body_received += (int64_t)*size;
+    if (r->phase == REQ_PHASE_SWALLOW) {
+        *size = 0;
+        return r->body_received > SWALLOW_MAX_BYTES ? MHD_NO : MHD_YES;
+    }
+    if (r->upload) {
+        enum upload_took took = upload_feed(r->upload, data, *size, &e);
+        if (took == UPLOAD_FULL) {
+            r->body_received -= (int64_t)*size;
+            r->paused = true;
+            conn_pause(r->conn, true);
+            return MHD_YES;
+        }
+        failed = took == UPLOAD_FAILED;
+    } else if (buf_add(&r->body, data, *size)) {
+        failed = true;
+        err_set(&e, ERR_payload_too_large, "the body may have %d bytes", REQ_SMALL_BODY_MAX);
+    }
+    *size = 0;
+    if (failed) {
+        if (r->upload)
+            upload_abandon(r->upload);
+        r->upload = NULL;
+        r->body_received = 0;
+        req_problem(r, &e);
+        send_early(r);
+    }
+    return MHD_YES;
+}
+
+static void work(void *arg, struct worker *w)
+{
+    struct req *r = arg;
+
+    r->route->work(r, w);
+}
+
+/* The whole request is here. */
+static enum MHD_Result on_complete(struct req *r)
+{
+    struct err e;
+
+    if (r->answer)
+        return send_answer(r);
+    r->phase = REQ_PHASE_WORK;
+    conn_enter(r->conn, CONN_BUSY);
+    if (r->upload) {
+        struct upload *u = r->upload;
+        r->upload = NULL;
+        req_suspend(r);
+        upload_finish(u);
+        return MHD_YES;
+    }
+    if (r->route->now && r->route->now(r))
+        return send_answer(r);
+    req_suspend(r);
+    if (pool_submit(r->app->quick, work, r)) {
+        err_set(&e, ERR_overloaded, "too many requests wait");
+        req_done_problem(r, &e);
+    }
+    return MHD_YES;
+}
+
+static enum MHD_Result on_call(void *user, struct MHD_Connection *connection, const char *url, const char *method,
+                               const char *version, const char *data, size_t *size, void **context)
+{
+    struct req *r = *context;
+
+    (void)user;
+    (void)connection;
+    (void)url;
+    r->method = method;
+    switch (r->phase) {
+    case REQ_PHASE_NEW:
+        return on_first(r, version);
+    case REQ_PHASE_WORK:
+        return send_answer(r);
+    case REQ_PHASE_SENT:
+        return MHD_YES;
+    default:
+        if (*size > 0)
+            return on_body(r, data, size);
+        /* What was said early has been said; the connection has served its turn. */
+        return r->phase == REQ_PHASE_SWALLOW ? MHD_NO : on_complete(r);
+    }
+}
+
+static void *on_target(void *user, const char *raw, struct MHD_Connection *connection)
+{
+    struct server *s = user;
+    size_t size = raw ? strlen(raw) : 0;
+    struct req *r = calloc(1, sizeof(*r) + TARGET_TEXT_SIZE(size));
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+    if (r == NULL || info == NULL)
+        abort();
+    r->app = s->app;
+    r->server = s;
+    r->connection = connection;
+    r->conn = info->socket_context;
+    r->raw = raw ? raw : "";
+    r->started_us = now_us();
+    return r;
+}
+
+static void on_completed(void *user, struct MHD_Connection *connection, void **context,
+                         enum MHD_RequestTerminationCode code)
+{
+    struct server *s = user;
+    struct req *r = *context;
+
+    (void)connection;
+    (void)code;
+    if (r == NULL)
+        return;
+    *context = NULL;
+    if (r->phase != REQ_PHASE_NEW)
+        atomic_fetch_sub(&s->busy, 1);
+    if (r->upload)
+        upload_abandon(r->upload);
+    if (r->answer) {
+        stats_request(s->app->metrics, r->route ? r->route->path : "other", r->method, r->answer->status,
+                      now_us() - r->started_us);
+        if (r->answer->source)
+            source_detach(r->answer->source);
+    }
+    answer_unref(r->answer);
+    buf_free(&r->body);
+    conn_enter(r->conn, CONN_HEADER);
+    free(r);
+}
+
+static void on_connection(void *user, struct MHD_Connection *connection, void **context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct server *s = user;
+    const union MHD_ConnectionInfo *info;
+
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        if (*context)
+            conns_remove(s->conns, *context);
+        *context = NULL;
+        return;
+    }
+    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    *context = conns_add(s->conns, info->connect_fd);
+}
+
+/* ---- life ---- */
+
+int server_start(struct server **out, const struct server_conf *c, struct err *e)
+{
+    struct server *s = calloc(1, sizeof(*s));
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC;
+    int fd = -1;
+
+    if (s == NULL)
+        abort();
+    s->app = c->app;
+    s->conf = *c;
+    if (listen_open(c->listen, &fd, s->address, sizeof(s->address), e)) {
+        free(s);
+        return -1;
+    }
+    s->conns = conns_start(c->header_ms, c->body_window_ms, too_slow);
+    struct MHD_OptionItem options[] = {
+        {MHD_OPTION_LISTEN_SOCKET, fd, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, c->max_connections, NULL},
+        {MHD_OPTION_CONNECTION_TIMEOUT, INACTIVITY_S, NULL},
+        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)c->connection_bytes, NULL},
+        {MHD_OPTION_STRICT_FOR_CLIENT, 0, NULL}, /* our guard is stricter and answers properly */
+        {c->threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, c->threads, NULL},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    s->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_call, s, MHD_OPTION_ARRAY, options,
+                                 MHD_OPTION_URI_LOG_CALLBACK, on_target, s, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+                                 s, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_END);
+    if (s->daemon == NULL) {
+        conns_stop(s->conns);
+        close(fd);
+        free(s);
+        return err_set(e, ERR_internal, "the HTTP library does not start");
+    }
+    *out = s;
+    return 0;
+}
+
+const char *server_address(const struct server *s)
+{
+    return s->address;
+}
+
+int server_busy(struct server *s)
+{
+    return atomic_load(&s->busy);
+}
+
+int server_connections(const struct server *s)
+{
+    return conns_count(s->conns);
+}
+
+void server_quiesce(struct server *s)
+{
+    MHD_socket fd;
+
+    if (atomic_exchange(&s->quiet, true))
+        return;
+    fd = MHD_quiesce_daemon(s->daemon);
+    if (fd != MHD_INVALID_SOCKET)
+        close(fd);
+    conns_shutdown(s->conns, false);
+}
+
+void server_stop(struct server *s)
+{
+    if (s == NULL)
+        return;
+    server_quiesce(s);
+    conns_shutdown(s->conns, true);
+    MHD_stop_daemon(s->daemon);
+    conns_stop(s->conns);
+    free(s);
+}

@@ -1,0 +1,40 @@
+/* watch.h - follows the queue's event stream for everybody in this process.
+ *
+ * One thread reads the stream with its own connections. It keeps the cache honest, lets parked requests (long polls)
+ * go when their job has moved or their time is up, and hands events to subscribers (event streams). */
+#ifndef LONGANIM_API_WATCH_H
+#define LONGANIM_API_WATCH_H
+
+#include "cache.h"
+#include "queue/queue.h"
+#include "req.h"
+
+struct watch;
+
+int watch_start(struct watch **out, struct app *app, struct err *e);
+
+/* Ends the thread, every event stream and every wait; whoever parks after that is let go at once. NULL is fine. */
+void watch_halt(struct watch *w);
+void watch_free(struct watch *w); /* after watch_halt, when nobody can park any more */
+
+/* Did the last contact with Redis succeed? Before the first one: no. */
+bool watch_redis_up(struct watch *w);
+
+/* dependency_redis while Redis is known to be away, so that requests need not find out each for itself. */
+int watch_check(struct watch *w, struct err *e);
+
+/* Takes a suspended request until its job (park_id) has a version above park_version or park_until_ms (monotonic) has
+ * come. Then park_done runs in a pool thread. Any thread. */
+void watch_park(struct watch *w, struct req *r);
+
+/* What an event stream wants to hear. Both run in the watch's thread and must not wait. */
+struct subscriber_ops {
+    /* An event of the job with the job as it is now; NULL = Redis could not be asked. */
+    void (*news)(void *stream, const struct queue_event *event, struct snapshot *now);
+    /* Once a second; false = the stream is over, forget it (its reference is the callee's to drop). */
+    bool (*tick)(void *stream, int64_t mono_ms);
+};
+
+void watch_subscribe(struct watch *w, const char *job_id, const struct subscriber_ops *ops, void *stream);
+
+#endif
