@@ -25,8 +25,9 @@ struct sender {
 
 static int say(struct sender *s, enum wire_type type, struct err *e)
 {
+    const struct wire_message *m = &s->message;
     s->message.type = (int32_t)type;
-    if (write(WIRE_CONTROL_FD, &s->message, sizeof s->message) != sizeof s->message)
+    if (write(WIRE_CONTROL_FD, m, sizeof *m) != (ssize_t)sizeof *m)
         return err_set(e, ERR_internal, "the reader is gone");
     return 0;
 }

@@ -40,7 +40,7 @@ struct fields {
 static void add(struct fields *f, uint64_t value, int bytes)
 {
     for (int i = 0; i < bytes; i++)
-        f->bytes[f->size++] = (uint8_t)(value >> (8 * i));
+        f->bytes[f->size++] = i < 8 ? (uint8_t)(value >> (8 * i)) : 0;
 }
 
 static int emit(struct media_zip_writer *w, const void *data, size_t size, struct err *e)

@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-BUILD = Path(os.environ.get("LONGANIM_BUILD", Path(__file__).resolve().parents[2] / "build"))
+BUILD = Path(os.environ.get("LONGANIM_BUILD", Path(__file__).resolve().parents[2] / "build")).resolve()
 COPIER = BUILD / "tests/unit/service/media/test_media_copy"
 
 # What looking at a file may say (contract: the closed list of media errors).
