@@ -69,6 +69,8 @@ struct media_convert {
 int media__shown_size(int32_t w, int32_t h, AVRational aspect, enum media_orientation o, int64_t pixels, int32_t *out_w,
                       int32_t *out_h, struct err *e);
 bool media__has_alpha(const AVFrame *f);
+/* Is this picture woven from two moments? Many files are marked as interlaced and are not; the picture decides. */
+bool media__is_combed(const AVFrame *f);
 /* Writes w x h (as shown) pixels to dst. With 3 channels a picture with alpha is laid over white paper. */
 int media__convert(struct media_convert *c, const AVFrame *f, enum media_orientation o, int32_t w, int32_t h,
                    int channels, uint8_t *dst, struct err *e);

@@ -123,6 +123,10 @@ static int decode_video(struct sender *s, struct err *e)
                     (long long)i);
             goto out;
         }
+        if (media__is_combed(f)) {
+            err_set(e, ERR_media_codec_refused, "interlaced video is not accepted: deinterlace it first");
+            goto out;
+        }
         int64_t duration = i + 1 < times->pts.count ? pts[i + 1] - pts[i] : times->last_duration;
         if (send_frame(s, f, s->found.orientation, i, pts[i], duration, NULL, e) != 0)
             goto out;

@@ -127,7 +127,7 @@ out:
 static int check_frame(struct look *look, struct media_source *s, AVFrame *f, struct err *e)
 {
     struct media_info *info = &look->found->info;
-    if (f->interlaced_frame)
+    if (media__is_combed(f))
         return err_set(e, ERR_media_codec_refused, "interlaced video is not accepted: deinterlace it first");
     if (look->geometry_known) {
         if (f->width != look->width || f->height != look->height)

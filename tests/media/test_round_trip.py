@@ -175,9 +175,18 @@ def test_audio_is_noted_and_covers_are_no_video(tmp_path):
     assert probe(tmp_path / "cover.mp4")["width"] == 48
 
 
-def test_interlaced_video_is_refused_clearly(tmp_path):
-    path = make(tmp_path / "a.mp4", "-vf", "setfield=tff", "-x264-params", "interlaced=1", frames=6)
-    assert refusal(path) == "media_codec_refused"
+def test_interlaced_video_is_refused_by_its_picture_not_its_mark(tmp_path):
+    """A square that moves 6 pixels a field; and the same marked as interlaced but whole."""
+    moments = numpy.full((24, 64, 96, 3), 255, numpy.uint8)
+    for i in range(24):
+        moments[i, 16:48, 3 * i:3 * i + 20] = 0
+    woven = moments[::2].copy()
+    woven[:, 1::2] = moments[1::2, 1::2]
+    marked = [*X264, "-vf", "setfield=tff", "-x264-params", "interlaced=1"]
+    assert refusal(raw_video(tmp_path / "woven.mp4", woven, marked)) == "media_codec_refused"
+    assert probe(raw_video(tmp_path / "whole.mp4", moments[::2], marked))["frames"] == 12
+    prores = ["-c:v", "prores_ks", "-flags", "+ildct", "-vf", "setfield=tff"]
+    assert refusal(raw_video(tmp_path / "woven.mov", woven, prores)) == "media_codec_refused"
 
 
 @pytest.mark.parametrize("name,codec", [
