@@ -18,9 +18,11 @@
 struct ledger {
     struct queue *queue;  /* borrowed */
     struct store *store;  /* borrowed */
-    int64_t idem_keep_ms; /* how long idempotency keys are kept: 24 h */
-    int64_t tombstone_ms; /* how long a deleted job answers 410: 30 days */
+    int64_t idem_keep_ms; /* how long idempotency keys are kept */
+    int64_t tombstone_ms; /* how long a deleted job answers 410 */
 };
+#define LEDGER_IDEM_KEEP_MS ((int64_t)24 * 3600 * 1000)
+#define LEDGER_TOMBSTONE_MS ((int64_t)30 * 24 * 3600 * 1000)
 
 /* Writes the manifest at its place; *out_key is its key. */
 int ledger_write_manifest(const struct ledger *l, const struct manifest *m, char out_key[MANIFEST_KEY_MAX],
@@ -37,6 +39,10 @@ int ledger_success(const struct ledger *l, const struct queue_lease *lease, cons
  * all of out/. A job that has not ended is left alone. */
 int ledger_settle(const struct ledger *l, const char *job_id, struct err *e);
 
+/* The same for every job that ended and is not settled yet, at most `max`; what reapers ended comes this way, so call
+ * it after a queue_reap that ended something. *out_settled = how many. Goes on past single failures. */
+int ledger_settle_all(const struct ledger *l, int max, int *out_settled, struct err *e);
+
 /* POST …/retry: takes the record back, then the queue's retry. Errors of queue_retry. */
 int ledger_retry(const struct ledger *l, const char *job_id, struct err *e);
 
@@ -47,19 +53,21 @@ int ledger_delete(const struct ledger *l, const char *job_id, struct err *e);
 struct ledger_found {
     int manifests, requeued, restored, buried, broken;
 };
-/* Lists all manifests, records and tombstones, and tells the queue of those that it does not know. Marks the queue as
- * reconciled. */
-int ledger_reconcile(const struct ledger *l, struct ledger_found *out, struct err *e);
+/* Lists all manifests, records and tombstones, and tells the queue of those that it does not know. Manifests younger
+ * than min_age_ms are left alone: whoever wrote one may be about to enqueue it. Marks the queue as reconciled. */
+int ledger_reconcile(const struct ledger *l, int64_t min_age_ms, struct ledger_found *out, struct err *e);
 
-/* ledger_reconcile when the queue's generation is not `last` (update it; start with ""): 1 = done, 0 = not needed. */
+/* ledger_reconcile of everything when the queue's generation is not `last` (it is updated; start with ""), or its
+ * marker is missing: 1 = done, 0 = not needed, -1 = error. */
 int ledger_check(const struct ledger *l, char last[96], struct ledger_found *out, struct err *e);
 
 struct ledger_swept {
     int settled, expired, removed, temporaries;
+    struct ledger_found found;
 };
-/* One round: ledger_reconcile; ends that were not settled; jobs whose retention is over; objects older than age_ms that
- * nothing refers to (of unfinished creations, of lost attempts, of half-done deletions, uploads/ older than
- * upload_age_ms); temporaries of the store. */
+/* One round: ends that were not settled; jobs whose retention is over; what ledger_reconcile does; objects older than
+ * age_ms that nothing refers to (of unfinished creations, of lost attempts, of half-done deletions); objects under
+ * uploads/ older than upload_age_ms; temporaries of the store older than age_ms. */
 int ledger_sweep(const struct ledger *l, int64_t age_ms, int64_t upload_age_ms, struct ledger_swept *out,
                  struct err *e);
 

@@ -260,6 +260,28 @@ int queue_outdated(struct queue *q, queue_id *out, int max, struct err *e)
     return ids_of(queue__run(q, SCRIPT_outdated, &a, e), out, max);
 }
 
+int queue_knows(struct queue *q, const char *job_id, enum queue_knows *out, struct err *e)
+{
+    static const char *const kinds[] = {"job", "tomb"};
+    static const enum queue_knows answers[] = {QUEUE_KNOWN, QUEUE_DELETED};
+    for (int i = 0; i < 2; i++) {
+        struct queue_args a = {0};
+        char name[64];
+        int64_t there;
+        snprintf(name, sizeof name, QUEUE_PREFIX "%s:%.*s", kinds[i], ID_SIZE - 1, job_id);
+        queue__str(&a, "EXISTS");
+        queue__str(&a, name);
+        if (run_number(q, &a, &there, e) != 0)
+            return -1;
+        if (there) {
+            *out = answers[i];
+            return 0;
+        }
+    }
+    *out = QUEUE_UNKNOWN;
+    return 0;
+}
+
 /* ---- models ---- */
 
 int queue_announce(struct queue *q, const char *worker, const char *models_json, int64_t ttl_ms, struct err *e)

@@ -24,6 +24,7 @@ struct queue_conf {
     int64_t lease_ms;      /* the longest lease that workers take; what the reaper waits after an outage */
 };
 void queue_configure(struct queue *q, const struct queue_conf *c);
+const struct queue_conf *queue_configured(const struct queue *q);
 
 /* Round trip; also refuses (dependency_redis) a server whose maxmemory-policy is not noeviction. */
 int queue_ping(struct queue *q, struct err *e);
@@ -169,6 +170,8 @@ int queue_unsettled(struct queue *q, queue_id *out, int max, struct err *e);
 int queue_settled(struct queue *q, const char *job_id, int64_t version, struct err *e);
 /* Jobs whose retention is over; how many (0..max) or -1. */
 int queue_outdated(struct queue *q, queue_id *out, int max, struct err *e);
+enum queue_knows { QUEUE_UNKNOWN, QUEUE_KNOWN, QUEUE_DELETED };
+int queue_knows(struct queue *q, const char *job_id, enum queue_knows *out, struct err *e);
 /* Puts back a job whose manifest is in the store. It starts anew, with an epoch and a version above all former ones. */
 int queue_recover(struct queue *q, const struct manifest *m, const char *manifest_key, int64_t idem_keep_ms,
                   enum queue_enqueued *out, struct err *e);

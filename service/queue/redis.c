@@ -367,6 +367,11 @@ void queue_configure(struct queue *q, const struct queue_conf *c)
     q->conf = *c;
 }
 
+const struct queue_conf *queue_configured(const struct queue *q)
+{
+    return &q->conf;
+}
+
 int queue_ping(struct queue *q, struct err *e)
 {
     struct queue_args a = {0};

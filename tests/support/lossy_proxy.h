@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 struct lossy_proxy {
-    char target[96], path[96], url[112];
+    char target[108], path[108], url[128];
     int listener;
     atomic_int lose_one_in; /* 0 = none; 1 = every reply; n = one of n, at random */
     atomic_int lost;
@@ -74,7 +74,7 @@ static inline int lossy_start(struct lossy_proxy *p, const char *target, int num
 {
     *p = (struct lossy_proxy){.seed = (unsigned)number + 1};
     snprintf(p->target, sizeof p->target, "%s", target);
-    snprintf(p->path, sizeof p->path, "%.80s.lossy%d", target, number);
+    snprintf(p->path, sizeof p->path, "%.90s.lossy%d", target, number);
     snprintf(p->url, sizeof p->url, "unix:%s", p->path);
     p->listener = lossy_socket(p->path, 1);
     return p->listener < 0 ? -1 : pthread_create(&p->thread, NULL, lossy_run, p);

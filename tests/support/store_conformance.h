@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "store/store.h"
+#include "tests/support/scratch.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -18,12 +19,11 @@
 #include <cmocka.h>
 
 static struct store *store;
-static char scratch[64];
+static char scratch[128];
 
 static inline int make_scratch_folder(void)
 {
-    snprintf(scratch, sizeof scratch, "/tmp/test_store.XXXXXX");
-    return mkdtemp(scratch) ? 0 : -1;
+    return make_scratch(scratch, sizeof scratch);
 }
 
 static inline void scratch_path(char out[FS_PATH_MAX], const char *name)

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-static char root[128], url[160];
+static char root[160], url[200];
 
 static int setup(void **state)
 {
@@ -29,7 +29,7 @@ static int teardown(void **state)
 
 static int count_entries(const char *folder)
 {
-    char command[256];
+    char command[400];
     int count = -1;
     snprintf(command, sizeof command, "ls -A %s | wc -l", folder);
     FILE *out = popen(command, "r");
@@ -41,7 +41,7 @@ static int count_entries(const char *folder)
 
 static void nothing_temporary_is_left_behind(void **state)
 {
-    char tmp[160], path[FS_PATH_MAX], sha[HASH_HEX_SIZE];
+    char tmp[200], path[FS_PATH_MAX], sha[HASH_HEX_SIZE];
     struct err e;
     (void)state;
     snprintf(tmp, sizeof tmp, "%s/.tmp", root);
@@ -59,7 +59,7 @@ static void nothing_temporary_is_left_behind(void **state)
 
 static void the_sweep_removes_old_temporaries_only(void **state)
 {
-    char path[200];
+    char path[300];
     int removed = -1;
     struct err e;
     (void)state;
@@ -75,7 +75,7 @@ static void the_sweep_removes_old_temporaries_only(void **state)
 
 static void links_inside_the_store_are_not_followed(void **state)
 {
-    char path[200], target[200];
+    char path[300], target[300];
     struct store_info info;
     struct buf b;
     struct err e;
@@ -125,7 +125,7 @@ static int check_without_openat2(void)
 
 static void an_old_kernel_walks_the_path_itself(void **state)
 {
-    char path[200];
+    char path[300];
     int status;
     (void)state;
     put_text("walk/a/b", "x");
@@ -142,7 +142,7 @@ static void an_old_kernel_walks_the_path_itself(void **state)
 
 static void a_store_that_went_away_is_not_made_anew(void **state)
 {
-    char away[200];
+    char away[300];
     struct err e;
     (void)state;
     put_text("away/x", "kept");
