@@ -27,6 +27,16 @@ Json with(const Json &config, const char *key, const Json &value)
     return changed;
 }
 
+// The file's config, changed by what the case says.
+Json merged(const Json &config, const Json &one)
+{
+    Json changed = config;
+    for (const char *key : {"snr_shift_scale", "prediction_type", "timestep_spacing", "set_alpha_to_one"})
+        if (json_has(one, key))
+            changed[key] = one[key];
+    return changed;
+}
+
 void check_tables(const Json &golden, const Json &config, double tolerance, Report &report)
 {
     if (golden.contains("alphas_cumprod"))
@@ -67,11 +77,7 @@ class SolverRun
   public:
     SolverRun(const Json &golden, const Json &config, const Json &one, bool dpm, std::string name, Report &report)
         : golden_(golden), one_(one), dpm_(dpm), name_(std::move(name)), report_(report), fill_(golden),
-          dtype_(dtype_of(one)),
-          scheduler_(SchedulerConfig::parse(
-                         with(config, "snr_shift_scale",
-                              json_double(one, "snr_shift_scale", json_double(config, "snr_shift_scale", 3.0)))),
-                     json_int(one, "N", 1, 1))
+          dtype_(dtype_of(one)), scheduler_(SchedulerConfig::parse(merged(config, one)), json_int(one, "N", 1, 1))
     {
     }
 
