@@ -64,19 +64,16 @@ at::Tensor betas_of(const SchedulerConfig &c)
 
 std::vector<double> alpha_bars(const SchedulerConfig &c)
 {
-    const at::Tensor product = (1 - betas_of(c)).cumprod(0).to(at::kDouble).contiguous();
-    const double *data = product.const_data_ptr<double>();
-    std::vector<double> bars(data, data + product.numel());
-    for (double &a : bars)
-        a = a / (c.snr_shift_scale + (1 - c.snr_shift_scale) * a);
-    if (!c.rescale_zero_snr)
-        return bars;
-    const double first = std::sqrt(bars.front()), last = std::sqrt(bars.back());
-    for (double &a : bars) {
-        const double root = (std::sqrt(a) - last) * (first / (first - last));
-        a = root * root;
+    at::Tensor bars = (1 - betas_of(c)).cumprod(0);
+    bars = bars / (c.snr_shift_scale + (1 - c.snr_shift_scale) * bars);
+    if (c.rescale_zero_snr) {
+        const at::Tensor roots = bars.sqrt();
+        const at::Tensor first = roots[0].clone(), last = roots[-1].clone();
+        bars = ((roots - last) * (first / (first - last))).square();
     }
-    return bars;
+    const at::Tensor wide = bars.to(at::kDouble).contiguous();
+    const double *data = wide.const_data_ptr<double>();
+    return {data, data + wide.numel()};
 }
 
 int64_t round_half_even(double x)
