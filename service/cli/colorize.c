@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "engine/engine.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,23 @@ static int choose_format(const struct colorize *c, struct cli_job *job, struct e
     return err_set(e, ERR_params_invalid, "the name %s says no format; use --output.format", c->out);
 }
 
+/* The last component of a folder's path, as far as it makes a name. */
+static void name_model(char *out, size_t size, const char *path)
+{
+    size_t end = strlen(path), n = 0;
+    while (end > 1 && path[end - 1] == '/')
+        end--;
+    size_t start = end;
+    while (start > 0 && path[start - 1] != '/')
+        start--;
+    for (size_t i = start; i < end && n + 1 < size; i++)
+        if (isalnum((unsigned char)path[i]) || strchr("._-", path[i]))
+            out[n++] = path[i];
+    out[n] = 0;
+    if (n == 0)
+        snprintf(out, size, "model");
+}
+
 /* A name from --models, or a folder, or "null:OPTIONS". */
 static int choose_model(struct colorize *c, struct cli_args *a, struct err *e)
 {
@@ -60,8 +78,9 @@ static int choose_model(struct colorize *c, struct cli_args *a, struct err *e)
         return err_set(e, ERR_params_invalid, "%s is not a model folder", c->model);
     if (strchr(c->model, ',') && !null)
         return err_set(e, ERR_params_invalid, "a model's path may not contain a comma");
-    snprintf(c->models, sizeof c->models, "model=%s", c->model);
-    return text_copy(a->job.params.model, sizeof a->job.params.model, "model");
+    name_model(a->job.params.model, sizeof a->job.params.model, null ? "null" : c->model);
+    snprintf(c->models, sizeof c->models, "%s=%s", a->job.params.model, c->model);
+    return 0;
 }
 
 static int prepare(struct colorize *c, struct cli_args *a, struct err *e)

@@ -143,10 +143,9 @@ void cli_progress_show(struct cli_progress *p, const struct cli_state *s)
         draw(p, s->fraction, text);
         return;
     }
-    snprintf(key, sizeof key, "%s %s %lld %d", s->state, s->stage ? s->stage : "", (long long)s->segments_done,
-             (int)(s->fraction * 20));
+    snprintf(key, sizeof key, "%s %lld %d", s->state, (long long)s->segments_done, (int)(s->fraction * 20));
     if (strcmp(key, p->last) == 0)
-        return; /* a line for each twentieth, stage and segment */
+        return; /* a line for each twentieth and each segment */
     memcpy(p->last, key, sizeof p->last);
     cli_print_json(state_json(s));
 }

@@ -38,7 +38,7 @@ static bool begins_row(const char *item)
 {
     size_t size = strcspn(item, ",");
     const char *equals = memchr(item, '=', size);
-    if (!equals)
+    if (!equals || strncmp(item, "fault_file=", 11) == 0) /* one option is a path itself */
         return false;
     size_t rest = size - (size_t)(equals - item);
     return memchr(equals, '/', rest) || (rest >= 6 && memcmp(equals, "=null:", 6) == 0);
@@ -73,7 +73,7 @@ int engine_models_parse(const char *text, struct engine_model out[ENGINE_MODELS_
         return shipped(out, e);
     struct engine_model rows[ENGINE_MODELS_MAX];
     int count = 0;
-    for (const char *item = text; *item;) {
+    for (const char *item = text, *end = text + strlen(text); item <= end;) {
         size_t size = strcspn(item, ",");
         bool null = memmem(item, size, "=null:", 6) != NULL;
         while (null && item[size] == ',' && !begins_row(item + size + 1))
@@ -86,7 +86,7 @@ int engine_models_parse(const char *text, struct engine_model out[ENGINE_MODELS_
             if (strcmp(rows[i].name, rows[count].name) == 0)
                 return err_set_field(e, ERR_params_invalid, "models", "model \"%s\" is given twice", rows[i].name);
         count++;
-        item += size + (item[size] == ',');
+        item += size + 1;
     }
     memcpy(out, rows, sizeof rows[0] * (size_t)count);
     return count;

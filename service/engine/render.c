@@ -42,36 +42,13 @@ static size_t stem(const char *name)
     return dot && dot != name && (!slash || dot > slash + 1) ? (size_t)(dot - name) : strlen(name);
 }
 
-static int by_stem(const void *a, const void *b)
-{
-    const char *x = *(char *const *)a, *y = *(char *const *)b;
-    size_t n = stem(x), m = stem(y);
-    int order = memcmp(x, y, n < m ? n : m);
-    return order ? order : (n > m) - (n < m);
-}
-
-/* a.jpg and a.png would both become a.png; then every name keeps its whole former self in front of ".png". */
-static bool stems_collide(char *const *names, int64_t count)
-{
-    char **sorted = malloc((size_t)count * sizeof *sorted);
-    if (!sorted)
-        abort();
-    memcpy(sorted, names, (size_t)count * sizeof *sorted);
-    qsort(sorted, (size_t)count, sizeof *sorted, by_stem);
-    bool found = false;
-    for (int64_t i = 1; i < count && !found; i++)
-        found = by_stem(&sorted[i - 1], &sorted[i]) == 0;
-    free(sorted);
-    return found;
-}
-
-static const char *zip_name(const struct engine__run *r, int64_t index, bool whole, char *out, size_t size)
+/* The input's name with .png; the reader has refused names that would collide. */
+static const char *zip_name(const struct engine__run *r, int64_t index, char *out, size_t size)
 {
     if (!r->names || !r->names[index][0])
         return NULL;
     const char *from = r->names[index];
-    size_t keep = whole ? strlen(from) : stem(from);
-    int n = snprintf(out, size, "%.*s.png", (int)keep, from);
+    int n = snprintf(out, size, "%.*s.png", (int)stem(from), from);
     return n > 0 && (size_t)n < size ? out : NULL;
 }
 
@@ -83,7 +60,6 @@ struct canvas {
     struct media_writer *writer;
     struct contact contact;
     uint8_t *rgb; /* one frame at the result's size */
-    bool whole_names;
 };
 
 static int render_frame(struct engine__run *r, struct canvas *c, int64_t i, struct err *e)
@@ -94,8 +70,7 @@ static int render_frame(struct engine__run *r, struct canvas *c, int64_t i, stru
     if (shot_frame(c->shot, i, &from, e) != 0 ||
         media_scale(from, r->plan.width, r->plan.height, 3, c->rgb, r->result.width, r->result.height, e) != 0 ||
         contact_offer(&c->contact, i, c->rgb, e) != 0 ||
-        media_writer_put(c->writer, c->rgb, r->pts[input], zip_name(r, input, c->whole_names, name, sizeof name), e) !=
-            0)
+        media_writer_put(c->writer, c->rgb, r->pts[input], zip_name(r, input, name, sizeof name), e) != 0)
         return -1;
     int32_t ppm = 950000 + (int32_t)(45000 * (i + 1) / r->plan.frames);
     return engine__progress(r, "render", ppm, 0, 0, r->plan.frames, e);
@@ -125,7 +100,6 @@ static int render_all(struct engine__run *r, struct canvas *c, struct err *e)
     if (!c->rgb)
         return err_set(e, ERR_internal, "out of memory");
     c->shot = shot_new(r->segments, r->done, r->plan.width, r->plan.height, &r->g->conf.limits);
-    c->whole_names = r->names && stems_collide(r->names, r->frames);
     if (contact_init(&c->contact, 0, r->plan.frames - 1, to->width, to->height, e) != 0 ||
         media_writer_open(&c->writer, to->path, &conf, e) != 0)
         return -1;
