@@ -20,7 +20,7 @@ static void add_configured(json_t *models, const char *setting)
         bool null = strncmp(at + size, "=null:", 6) == 0;
         char name[MODELS_NAME_MAX + 1];
         if (size == 0 || size >= sizeof(name) || at[size] != '=' ||
-            (after_null && !null && !memchr(at + size, '/', item - size)))
+            (after_null && !null && (!memchr(at + size, '/', item - size) || strncmp(at, "fault_file=", 11) == 0)))
             continue;
         memcpy(name, at, size);
         name[size] = 0;

@@ -129,13 +129,14 @@ static enum step on_progress(struct run *r, const json_t *m)
         return fail(r, &e);
     text_clean(to.stage, sizeof to.stage, p.stage);
     to.fraction_ppm = p.fraction_ppm;
-    to.segments_done = p.segments_done;
+    to.segments_done = (int32_t)(r->segments_kept + r->segments_made); /* durable, not only finished */
     to.segments_total = p.segments_total;
     to.step = p.step;
     to.steps = p.steps;
     to.frames_done = p.frames_done;
     to.eta_low_ms = p.eta_low_ms;
     to.eta_high_ms = p.eta_high_ms;
+    r->progress = to;
     lease_progress(r->w->lease, &to);
     return STEP_GO_ON;
 }
@@ -147,9 +148,12 @@ static enum step on_segment(struct run *r, const json_t *m)
     if (wire_get_segment(m, &s, &e) != 0)
         return fail(r, &e);
     enum step next = run_commit(r, &s);
-    if (next == STEP_GO_ON)
-        r->segments_made++;
-    return next;
+    if (next != STEP_GO_ON)
+        return next;
+    r->segments_made++;
+    r->progress.segments_done = (int32_t)(r->segments_kept + r->segments_made);
+    lease_progress(r->w->lease, &r->progress);
+    return STEP_GO_ON;
 }
 
 static enum step on_preview(struct run *r, const json_t *m)

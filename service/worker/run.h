@@ -32,6 +32,7 @@ struct run {
     int64_t segments_kept, segments_made;
 
     char plan_hash[HASH_HEX_SIZE];
+    struct job_progress progress; /* as last reported */
     struct engine_result result;
     struct queue_result uploaded;
     enum step stop;        /* why the engine was asked to stop; STEP_GO_ON = it was not */
