@@ -30,6 +30,7 @@ static inline struct queue *open_queue(const char *url)
 static inline int group_setup(void **state)
 {
     (void)state;
+    signal(SIGPIPE, SIG_IGN);
     if (redis_start(&redis) != 0)
         return -1;
     queue = open_queue(redis.url);
