@@ -73,13 +73,9 @@ def train_vae(state, shots, minutes, stop, log):
         decoder_only = progress > .85
         for group in optimiser.param_groups:
             group["lr"] = rate(step, progress, 2e-3, 100, .3)
-        u = torch.rand(()).item()
-        if progress < .25 or u < .3:
-            picture, weight = vae_batch(shots, 48, 1, 128, 224)
-        elif u < .8:
-            picture, weight = vae_batch(shots, 12, 9, 96, 128)
-        else:
-            picture, weight = vae_batch(shots, 6, 17, 96, 128)
+        batches = next(stage["batches"] for stage in CONFIG["vae_plan"] if progress <= stage["until"])
+        chosen = torch.multinomial(torch.tensor([b[0] for b in batches]), 1).item()
+        picture, weight = vae_batch(shots, *batches[chosen][1:])
         vae.encoder.requires_grad_(not decoder_only)
         with torch.autocast(picture.device.type, torch.bfloat16):
             loss, mse = vae_loss(vae, picture, weight, [0, .05, .15][step % 3] if decoder_only else 0)
@@ -94,6 +90,9 @@ def train_vae(state, shots, minutes, stop, log):
             log(stage="vae", step=state["vae_step"], seconds=round(clock.seconds()),
                 psnr=round(10 * math.log10(4 / torch.stack(sums).mean().item()), 2))
             sums = []
+        if state["vae_step"] % 1000 == 0:
+            state["vae_seconds"] = clock.seconds()
+            state["checkpoint"]()
     state["vae_seconds"] = clock.seconds()
     return clock.seconds() >= limit
 
@@ -125,7 +124,8 @@ class Latents:
         if video:
             turned[:, 1:], moved[:, 1:] = 1, 1
         regions = data.mirror(regions, turned < (.15 if video else .12))
-        regions = data.shift(regions, moved < (.25 if video else .2), 32, 64)
+        h2, w2 = regions.shape[-2:]
+        regions = data.shift(regions, moved < (.25 if video else .2), h2 // 8, w2 // 7)
         regions = data.mirror(regions, (torch.rand(count, 1, device=device) < .5).expand_as(turned))
         mask = data.lines(regions, torch.rand(count, device=device) < .7)
         palette = data.palettes(count, device)
@@ -250,11 +250,12 @@ def train_dit(state, shots, held_out, minutes, stop, log):
         state["scale"] = 1 / torch.cat([bag.colour.flatten(), bag.lines.flatten()]).std().item()
         log(stage="dit", scale=state["scale"])
     torch.manual_seed(1)
-    batches = {"bags": Latents(vae, held_out, 64, False, 6), "shots": Latents(vae, held_out, 32, True, 49)}
+    batches = {"bags": Latents(vae, held_out, CONFIG["validation"]["bags"], False, 6),
+               "shots": Latents(vae, held_out, CONFIG["validation"]["shots"], True, 25)}
     torch.manual_seed(int(time.time()))
     parameters = list(network.parameters())
-    plan = [(False, 6, CONFIG["bag_batch"]), (True, 49, CONFIG["shot_batch"]), (False, 6, CONFIG["bag_batch"]),
-            (True, 25, CONFIG["shot_batch"] * 2)]
+    plan = [(False, 6, CONFIG["bag_batch"]), (True, 25, CONFIG["shot_batch"]), (False, 6, CONFIG["bag_batch"]),
+            (True, 33, CONFIG["shot_batch"])]
     latents, sums, last = None, [], clock.seconds()
     while clock.seconds() < limit and not stop():
         step, progress = state["dit_step"], clock.seconds() / limit
@@ -289,8 +290,10 @@ def train_dit(state, shots, held_out, minutes, stop, log):
             log(stage="dit", step=state["dit_step"], seconds=round(clock.seconds()), lr=round(lr, 6),
                 loss=round(torch.stack(sums).mean().item(), 4), norm=round(norm.item(), 3))
             sums = []
-        if clock.seconds() - last > 60:
+        if clock.seconds() - last > 240:
             last = clock.seconds()
+            state["dit_seconds"] = last
+            state["checkpoint"]()
             log(stage="dit", step=state["dit_step"], seconds=round(last), held_out=validate(average, batches, state["scale"], table))
     state["dit_seconds"] = clock.seconds()
     log(stage="dit", step=state["dit_step"], seconds=round(clock.seconds()),
@@ -316,7 +319,10 @@ MODULES = ("vae", "network", "average", "vae_optimiser", "adam")
 
 
 def save_state(state, path):
-    torch.save({k: v.state_dict() if k in MODULES else v.momentum if k == "muon" else v for k, v in state.items()}, path)
+    partial = path.with_suffix(".partial")
+    torch.save({k: v.state_dict() if k in MODULES else v.momentum if k == "muon" else v
+                for k, v in state.items() if k != "checkpoint"}, partial)
+    partial.replace(path)
 
 
 def load_state(state, path, device):
@@ -349,9 +355,12 @@ def main():
     parser.add_argument("--held-out", required=True)
     parser.add_argument("--vae-minutes", type=float, default=5)
     parser.add_argument("--dit-minutes", type=float, default=13)
+    parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--stop-after", type=float, default=1e9, help="seconds of this call")
     arguments = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
     arguments.work.mkdir(parents=True, exist_ok=True)
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -372,13 +381,17 @@ def main():
                      ("sketch_dit", state["network"].sketch_dit))})
     if (arguments.work / "state.pt").exists():
         load_state(state, arguments.work / "state.pt", device)
+    def checkpoint():
+        save_state(state, arguments.work / "state.pt")
+        export(state, arguments.out)
+        (arguments.out / "log.jsonl").write_text((arguments.work / "log.jsonl").read_text())
+
+    state["checkpoint"] = checkpoint
     shots, held_out = data.Shots(arguments.shots, device), data.Shots(arguments.held_out, device)
     log(shots=len(shots), held_out=len(held_out), loaded_seconds=round(clock.seconds()))
     if train_vae(state, shots, arguments.vae_minutes, stop, log):
         train_dit(state, shots, held_out, arguments.dit_minutes, stop, log)
-    save_state(state, arguments.work / "state.pt")
-    export(state, arguments.out)
-    (arguments.out / "log.jsonl").write_text((arguments.work / "log.jsonl").read_text())
+    checkpoint()
 
 
 if __name__ == "__main__":
