@@ -3,6 +3,7 @@
  * --serve   for longanim-api: requests with descriptors on 3, one sandboxed child each
  * --decode  for a media_reader: this process itself goes into the sandbox (media/media_wire.h)
  * FILE…     for people: one line of JSON for each file */
+#include "base/config.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "media/media_wire.h"
@@ -75,23 +76,23 @@ static int probe_file(const char *path, bool as_still)
     return result == 0 ? 0 : 3;
 }
 
-int main(int argc, char **argv)
+/* What the sandboxed children of this process need from the outside, asked for before any of them exists. libarchive
+ * turns names into the locale's encoding and in any but UTF-8 loses them; this process prints no numbers in words of
+ * a language, so only the character type is set. And it turns DOS times into local ones, for which the C library would
+ * open files. */
+static void settle_environment(void)
+{
+    if (!setlocale(LC_CTYPE, "C.UTF-8"))
+        setlocale(LC_CTYPE, "en_US.UTF-8");
+    setenv("TZ", "UTC0", 1);
+    tzset();
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static int probe_files(int argc, char **argv)
 {
     bool as_still = argc > 1 && strcmp(argv[1], "--still") == 0;
     int first = as_still ? 2 : 1, worst = 0;
-    /* libarchive turns names into the locale's encoding; in any but UTF-8 it loses them. This process prints no
-     * numbers in words of a language, so only the character type is set. */
-    if (!setlocale(LC_CTYPE, "C.UTF-8"))
-        setlocale(LC_CTYPE, "en_US.UTF-8");
-    /* And it turns DOS times into local ones, for which the C library would open files inside the sandbox. */
-    setenv("TZ", "UTC0", 1);
-    tzset();
-    log_init("probe", LOG_WARN);
-    signal(SIGPIPE, SIG_IGN);
-    if (argc == 2 && strcmp(argv[1], "--decode") == 0)
-        return media_decode_child();
-    if (argc == 2 && strcmp(argv[1], "--serve") == 0)
-        return probe_serve(PROBE_SOCKET_FD);
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         fputs(usage, stdout);
         return 0;
@@ -105,4 +106,24 @@ int main(int argc, char **argv)
         worst = status > worst ? status : worst;
     }
     return worst;
+}
+
+int main(int argc, char **argv)
+{
+    struct config c;
+    struct err e = {0};
+    settle_environment();
+    log_init("probe", LOG_WARN);
+    if (argc == 2 && strcmp(argv[1], "--decode") == 0)
+        return media_decode_child();
+    if (argc != 2 || strcmp(argv[1], "--serve") != 0)
+        return probe_files(argc, argv);
+    if (config_read(&c, CONFIG_PROBE, &argc, argv, true, &e) != 0) {
+        fprintf(stderr, "longanim-probe: %s\n", e.detail);
+        return 2;
+    }
+    int level = log_level_by_name(c.log_level);
+    log_init("probe", level < 0 ? LOG_INFO : (enum log_level)level);
+    config_free(&c);
+    return probe_serve(PROBE_SOCKET_FD);
 }
