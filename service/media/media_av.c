@@ -247,7 +247,7 @@ static bool stream_has_alpha(const AVStream *stream)
 int media__source_open(struct media_source *s, int fd, int64_t size, enum media_container c,
                        const struct media_limits *l, struct err *e)
 {
-    *s = (struct media_source){.fd = fd, .size = size};
+    *s = (struct media_source){.fd = fd, .size = size, .first_time = AV_NOPTS_VALUE};
     said = 0;
     if (open_container(s, c, e) != 0)
         return -1;
@@ -279,6 +279,23 @@ void media__source_close(struct media_source *s)
     avio_context_free(&s->io);
 }
 
+int64_t media__packet_time(const AVPacket *p)
+{
+    return p->pts != AV_NOPTS_VALUE ? p->pts : p->dts;
+}
+
+/* Videos that were cut out of others without decoding them begin with such pictures (open groups). */
+static void note_leading(struct media_source *s)
+{
+    bool key = (s->packet->flags & AV_PKT_FLAG_KEY) != 0;
+    int64_t time = media__packet_time(s->packet);
+    if (s->stage == MEDIA__AT_START)
+        s->first_time = time;
+    if (s->stage == MEDIA__AT_START || key)
+        s->stage = s->stage == MEDIA__AT_START && key ? MEDIA__LEADING : MEDIA__UNDER_WAY;
+    s->leading = s->stage == MEDIA__LEADING && !key && (time == AV_NOPTS_VALUE || time < s->first_time);
+}
+
 int media__source_packet(struct media_source *s, struct err *e)
 {
     for (;;) {
@@ -292,8 +309,18 @@ int media__source_packet(struct media_source *s, struct err *e)
             continue;
         if (s->packet->flags & AV_PKT_FLAG_CORRUPT)
             return err_set(e, ERR_media_truncated, "the file ends early: a frame is cut off");
+        note_leading(s);
         return 1;
     }
+}
+
+int media__check_decoded(const struct media_source *s, const AVFrame *f, struct err *e)
+{
+    bool damaged = (f->flags & AV_FRAME_FLAG_CORRUPT) || f->decode_error_flags;
+    bool early = s->first_time != AV_NOPTS_VALUE && f->best_effort_timestamp < s->first_time;
+    if ((f->flags & AV_FRAME_FLAG_DISCARD) || (damaged && early))
+        return 0;
+    return damaged ? err_set(e, ERR_media_unreadable, "a frame of the video is damaged") : 1;
 }
 
 int media__source_frame(struct media_source *s, AVFrame *out, struct err *e)
@@ -302,21 +329,20 @@ int media__source_frame(struct media_source *s, AVFrame *out, struct err *e)
         av_frame_unref(out);
         int rc = avcodec_receive_frame(s->decoder, out);
         if (rc == 0) {
-            if (out->flags & AV_FRAME_FLAG_DISCARD)
-                continue;
-            if ((out->flags & AV_FRAME_FLAG_CORRUPT) || out->decode_error_flags)
-                return err_set(e, ERR_media_unreadable, "a frame of the video is damaged");
-            return 1;
+            int good = media__check_decoded(s, out, e);
+            if (good != 0)
+                return good;
+            continue;
         }
         if (rc == AVERROR_EOF)
             return 0;
-        if (rc != AVERROR(EAGAIN))
+        if (rc != AVERROR(EAGAIN) && !s->leading)
             return media__av_error(rc, "decode", e);
         int more = s->drained ? 0 : media__source_packet(s, e);
         if (more < 0)
             return -1;
         s->drained = more == 0;
-        if ((rc = avcodec_send_packet(s->decoder, more ? s->packet : NULL)) < 0)
+        if ((rc = avcodec_send_packet(s->decoder, more ? s->packet : NULL)) < 0 && !s->leading)
             return media__av_error(rc, "decode", e);
     }
 }

@@ -36,7 +36,13 @@ struct media_source {
     AVCodecContext *decoder;
     AVPacket *packet;
     bool drained;
+    int64_t first_time; /* of the first packet, when decoding can start there */
+    /* The packet in hand is shown before the first keyframe: what it needs may have been cut away, so that it cannot
+     * be decoded is no damage. */
+    bool leading;
+    enum { MEDIA__AT_START, MEDIA__LEADING, MEDIA__UNDER_WAY } stage;
 };
+int64_t media__packet_time(const AVPacket *p); /* presentation, else decoding; may be AV_NOPTS_VALUE */
 int media__source_open(struct media_source *s, int fd, int64_t size, enum media_container c,
                        const struct media_limits *l, struct err *e);
 void media__source_close(struct media_source *s); /* also after a failed open */
@@ -44,6 +50,8 @@ void media__source_close(struct media_source *s); /* also after a failed open */
 int media__source_packet(struct media_source *s, struct err *e);
 /* The next picture in the order shown: 1, 0 at the end, -1. */
 int media__source_frame(struct media_source *s, AVFrame *out, struct err *e);
+/* 1 = to be shown, 0 = not to be shown, -1 = damaged. */
+int media__check_decoded(const struct media_source *s, const AVFrame *f, struct err *e);
 enum media_orientation media__source_orientation(const struct media_source *s);
 
 /* ---- a still ---- */

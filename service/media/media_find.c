@@ -53,13 +53,9 @@ int media__find_container(int fd, bool as_still, const struct media_limits *l, s
     return media__check_whole(fd, s.st_size, c, e);
 }
 
-static int64_t time_of(const AVPacket *p)
+static int note_packet(struct look *look, const struct media_source *s, struct err *e)
 {
-    return p->pts != AV_NOPTS_VALUE ? p->pts : p->dts;
-}
-
-static int note_packet(struct look *look, const AVPacket *p, struct err *e)
-{
+    const AVPacket *p = s->packet;
     struct media_timeline *times = &look->found->times;
     int64_t most = look->limits->frames;
     int64_t index = look->packets++;
@@ -67,15 +63,15 @@ static int note_packet(struct look *look, const AVPacket *p, struct err *e)
         return err_set(e, ERR_media_too_many_frames, "the video has more than %lld frames", (long long)most);
     if ((p->flags & AV_PKT_FLAG_KEY) && media__list_add(&look->keys, index, e) != 0)
         return -1;
-    if (p->flags & AV_PKT_FLAG_DISCARD)
+    if ((p->flags & AV_PKT_FLAG_DISCARD) || (s->leading && media__packet_time(p) == AV_NOPTS_VALUE))
         return 0;
     if (++look->shown > most)
         return err_set(e, ERR_media_too_many_frames, "the video has more than %lld frames", (long long)most);
-    if (time_of(p) == AV_NOPTS_VALUE)
+    if (media__packet_time(p) == AV_NOPTS_VALUE)
         return err_set(e, ERR_media_unreadable, "frame %lld has no time stamp", (long long)look->shown - 1);
-    if (times->pts.count == 0 || time_of(p) >= times->pts.items[times->pts.count - 1])
+    if (times->pts.count == 0 || media__packet_time(p) >= times->pts.items[times->pts.count - 1])
         times->last_duration = p->duration;
-    return media__list_add(&times->pts, time_of(p), e);
+    return media__list_add(&times->pts, media__packet_time(p), e);
 }
 
 static bool is_coarse(enum media_container c)
@@ -114,7 +110,7 @@ static int scan(struct look *look, struct err *e)
     look->found->orientation = media__source_orientation(&s);
     info->rotation = media__degrees(look->found->orientation);
     while ((more = media__source_packet(&s, e)) == 1)
-        if (note_packet(look, s.packet, e) != 0)
+        if (note_packet(look, &s, e) != 0)
             goto out;
     if (more == 0)
         result = finish_times(look, e);
@@ -156,14 +152,15 @@ static int decode_packet(struct look *look, struct media_source *s, const AVPack
             return 0;
         if (rc < 0)
             break;
-        if (f->flags & AV_FRAME_FLAG_DISCARD)
+        int good = media__check_decoded(s, f, e);
+        if (good < 0)
+            return -1;
+        if (good == 0)
             continue;
-        if ((f->flags & AV_FRAME_FLAG_CORRUPT) || f->decode_error_flags)
-            return err_set(e, ERR_media_unreadable, "a frame of the video is damaged");
         if (check_frame(look, s, f, e) != 0 || media__list_add(&look->decoded, f->best_effort_timestamp, e) != 0)
             return -1;
     }
-    return media__av_error(rc, "decode", e);
+    return packet && s->leading ? 0 : media__av_error(rc, "decode", e);
 }
 
 /* Decodes the ranges, which are in order and do not overlap. */
@@ -182,9 +179,9 @@ static int decode_ranges(struct look *look, const struct range *ranges, int coun
     }
     for (int64_t i = 0; r < count && (more = media__source_packet(&s, e)) == 1; i++) {
         if (i == ranges[r].from)
-            start = time_of(s.packet);
+            start = media__packet_time(s.packet);
         /* Pictures that are shown before the one where decoding starts need what was skipped. */
-        bool leads = ranges[r].from > 0 && time_of(s.packet) < start;
+        bool leads = ranges[r].from > 0 && media__packet_time(s.packet) < start;
         if (i >= ranges[r].from && i < ranges[r].to && !leads && decode_packet(look, &s, s.packet, f, e) != 0)
             goto out;
         if (i + 1 == ranges[r].to) {

@@ -70,6 +70,19 @@ def test_frames_cut_by_an_edit_list_do_not_count(tmp_path):
     assert len(ffprobe(copy(tmp_path / "cut.mp4", tmp_path / "out.mp4", "mp4"))["times"]) == len(cut["times"])
 
 
+@pytest.mark.parametrize("codec", [
+    ["-c:v", "libx264", "-x264-params", "open-gop=1:keyint=12:min-keyint=12:scenecut=0:bframes=3"],
+    ["-c:v", "libx265", "-x265-params", "log-level=none:keyint=12:min-keyint=12"]])
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+def test_a_clip_cut_from_open_groups_has_what_can_be_decoded(tmp_path, codec, container):
+    """Cut without decoding: pictures before the first keyframe lack what they were made from."""
+    whole = make(tmp_path / "a.mp4", codec=codec, size="64x64", frames=60)
+    ffmpeg("-ss", "1.2", "-i", whole, "-c", "copy", tmp_path / f"cut.{container}")
+    count = len(ffprobe(tmp_path / f"cut.{container}")["times"])
+    assert probe(tmp_path / f"cut.{container}")["frames"] == count
+    assert len(ffprobe(copy(tmp_path / f"cut.{container}", tmp_path / "out.mp4", "mp4"))["times"]) == count
+
+
 @pytest.mark.parametrize("size", ["49x32", "48x33", "49x33"])
 def test_odd_sizes_are_kept(tmp_path, size):
     path = raw_video(tmp_path / "a.mkv", numpy.full((3, *map(int, reversed(size.split("x"))), 3), 90, numpy.uint8))
