@@ -88,8 +88,7 @@ def main():
         files = sorted((ROOT / "tests" / folder).glob("test_*.py"))
         files = [str(f.relative_to(ROOT)) for f in files if wanted(str(f))]
         if files:
-            output, code, seconds = run([sys.executable, "-m", "pytest", "-q", "-x" if arguments.sanitizer else "-q",
-                                         "-p", "no:cacheprovider", *files], 1800, env)
+            output, code, seconds = run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files], 1800, env)
             report(name, *count(output, code, r"(\d+) passed", r"(\d+) (?:failed|error)"), seconds, output)
     passed, failed = sum(r[1] for r in results), sum(r[2] for r in results)
     if passed == 0:
