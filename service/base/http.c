@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CONNECT_MS = 10000, STALL_MS = 30000 };
+enum { CONNECT_MS = 10000, STALL_MS = 30000, EXPECT_FROM_BYTES = 1 << 20 };
 
 struct http {
     CURL *curl;
@@ -292,21 +292,34 @@ static int translate(const struct exchange *x, CURLcode code, const char *text, 
     return err_set(e, unreachable, "%.*s: %s", length, url, text[0] ? text : curl_easy_strerror(code));
 }
 
+/* NULL-terminated lines as curl wants them. curl would ask before every PUT whether it may go on and wait a second for
+ * servers that do not answer that; it should do so only where much would be sent in vain. */
+static struct curl_slist *make_headers(const struct http_request *r)
+{
+    struct curl_slist *list = NULL;
+    int64_t size = r->body_path ? r->body_bytes : (int64_t)r->body_size;
+    const char *const quiet[] = {size < EXPECT_FROM_BYTES && r->part_count == 0 ? "Expect:" : NULL, NULL};
+    const char *const *const lists[] = {quiet, r->headers};
+    for (int i = 0; i < 2; i++) {
+        for (const char *const *line = lists[i]; line && *line; line++) {
+            struct curl_slist *longer = curl_slist_append(list, *line);
+            if (!longer)
+                abort();
+            list = longer;
+        }
+    }
+    return list;
+}
+
 int http_do(struct http *h, const struct http_request *r, struct http_response *out, struct err *e)
 {
     struct exchange x = {.request = r, .response = out, .body_fd = -1};
-    struct curl_slist *headers = NULL;
+    struct curl_slist *headers = make_headers(r);
     curl_mime *mime = NULL;
     char text[CURL_ERROR_SIZE] = "";
     int result = -1;
     *out = (struct http_response){0};
     curl_easy_reset(h->curl);
-    for (const char *const *line = r->headers; line && *line; line++) {
-        struct curl_slist *longer = curl_slist_append(headers, *line);
-        if (!longer)
-            abort();
-        headers = longer;
-    }
     if (r->body_path && (x.body_fd = open(r->body_path, O_RDONLY | O_CLOEXEC)) < 0) {
         err_set(e, ERR_internal, "cannot open %s: %s", r->body_path, strerror(errno));
         goto out;

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct store_ops *const backends[] = {&store_file_ops};
+static const struct store_ops *const backends[] = {&store_file_ops, &store_s3_ops};
 
 struct store {
     const struct store_ops *ops;

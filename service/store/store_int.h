@@ -25,5 +25,6 @@ struct store_ops {
 };
 
 extern const struct store_ops store_file_ops;
+extern const struct store_ops store_s3_ops;
 
 #endif
