@@ -81,7 +81,7 @@ void media__video_abort(struct media_video_writer *w)
 
 static enum AVPixelFormat choose_format(const struct recipe *r, const struct media_write_conf *c)
 {
-    if (c->channels == 4)
+    if (c->channels == 4 && r->alpha_format != r->format)
         return r->alpha_format;
     return (c->width | c->height) & 1 ? r->odd_format : r->format;
 }
@@ -120,6 +120,8 @@ static int open_encoder(struct media_video_writer *w, const struct media_write_c
     tag_colours(x, r->rgb);
     av_dict_parse_string(&options, r->options, "=", ":", 0);
     av_dict_parse_string(&options, c->channels == 4 ? r->alpha_options : r->opaque_options, "=", ":", 0);
+    if (c->format == MEDIA_LOSSLESS && (c->width < 16 || c->height < 16))
+        av_dict_set(&options, "slices", "1", 0); /* there is nothing to divide */
     int rc = avcodec_open2(x, codec, &options);
     av_dict_free(&options);
     return rc < 0 ? fail(w, rc, "encode", e) : 0;

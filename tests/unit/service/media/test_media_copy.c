@@ -163,6 +163,21 @@ static void lossless_is_lossless(void **state)
         }
 }
 
+/* Nobody draws one pixel, but whatever is accepted as input must come out of every writer. */
+static void the_smallest_pictures_can_be_written(void **state)
+{
+    static const int sizes[][2] = {{1, 1}, {1, 40}, {3, 1}, {17, 9}};
+    char path[128];
+    (void)state;
+    path_of(path, "tiny");
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+        for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+            for (int channels = 3; channels <= 4; channels++) {
+                struct media_write_conf c = conf_of(formats[i].format, sizes[s][0], sizes[s][1], channels);
+                write_video(path, &c, 2);
+            }
+}
+
 static void png_zip_is_lossless(void **state)
 {
     char path[128];
@@ -364,6 +379,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lossless_is_lossless),
+        cmocka_unit_test(the_smallest_pictures_can_be_written),
         cmocka_unit_test(png_zip_is_lossless),
         cmocka_unit_test(prores_keeps_colours_and_alpha),
         cmocka_unit_test(the_same_frames_give_the_same_bytes),

@@ -107,6 +107,34 @@ static void answers_reach_whoever_asked(void **state)
     }
 }
 
+static int bomb = -1; /* a small file of 39 million grey pixels, within the limit */
+
+static void *ask_with_the_bomb(void *user)
+{
+    struct media_info info = {0};
+    return (void *)(intptr_t)probe_client_ask(user, bomb, true, &info, NULL);
+}
+
+static void sixteen_heavy_files_do_not_stop_a_small_one(void **state)
+{
+    pthread_t threads[16];
+    struct media_info info;
+    uint8_t *data = malloc(1 << 20);
+    bomb = tiny_file(data, tiny_png(data, 6250, 6250, 6250));
+    free(data);
+    for (int i = 0; i < 16; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_with_the_bomb, *state), 0);
+    int fd = good_png();
+    assert_int_equal(probe_client_ask(*state, fd, true, &info, NULL), 0);
+    close(fd);
+    for (int i = 0; i < 16; i++) {
+        void *failed;
+        pthread_join(threads[i], &failed);
+        assert_null(failed);
+    }
+    close(bomb);
+}
+
 static void a_dead_prober_is_replaced_within_a_second(void **state)
 {
     struct media_info info;
@@ -154,6 +182,7 @@ int main(void)
         cmocka_unit_test(a_refusal_names_its_reason),
         cmocka_unit_test(what_is_not_a_file_is_refused),
         cmocka_unit_test(answers_reach_whoever_asked),
+        cmocka_unit_test(sixteen_heavy_files_do_not_stop_a_small_one),
         cmocka_unit_test(a_dead_prober_is_replaced_within_a_second),
     };
     return cmocka_run_group_tests(tests, start, stop);
