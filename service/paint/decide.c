@@ -117,6 +117,8 @@ static void add_ties(const struct decision *d, const struct track *t, float *sco
         const struct belief *other = &d->beliefs[tie->track];
         float pull = w->tie_open * fminf(tie->open / drawings, 1) + w->tie_time * fminf(tie->time, 1);
         float side = sides > 0 ? w->neighbour * tie->side / sides : 0;
+        if (t->drawings <= 2 && sides > 0)
+            pull += w->tie_brief * tie->side / sides;
         for (int k = 0; k < BELIEFS; k++) {
             float share = other->share[k] / 255.0F;
             const float *beside = d->p->references.beside + (int64_t)other->color[k] * d->colors;
@@ -237,9 +239,6 @@ static void publish(struct decision *d)
         struct track *t = &d->p->tracker.tracks[i];
         t->color = d->beliefs[i].color[0];
         t->confidence = (uint8_t)(d->beliefs[i].share[0] - d->beliefs[i].share[1]);
-        for (int c = 0; c < 3; c++)
-            t->mean[c] = t->mean_weight > 0 ? t->mean[c] / t->mean_weight : 255;
-        t->mean_weight = 1;
     }
 }
 

@@ -170,6 +170,8 @@ static void offer(struct context *c, struct match_pair *kept, int32_t *n, int32_
 {
     float f[MATCH_FEATURES];
     compare(c, a, b, common, f);
+    if (c->m->watch && c->m->last_round)
+        c->m->watch(c->m->watch_user, a, b, f);
     float score = score_of(c->weights, f);
     int32_t at = *n;
     while (at > 0 && (score > kept[at - 1].score || (score == kept[at - 1].score && b < kept[at - 1].b)))
@@ -286,9 +288,11 @@ int match_find(struct match *m, const struct match_side *a, const struct match_s
     if (prepare(&c))
         return err_set(e, ERR_internal, "no memory to match %d regions with %d", a->count, b->count);
     fill_grid(&c);
+    m->last_round = false;
     one_round(&c);
     if (follow_neighbours(&c))
         return err_set(e, ERR_internal, "no memory to match %d regions with %d", a->count, b->count);
+    m->last_round = true;
     one_round(&c);
     return 0;
 }

@@ -11,6 +11,7 @@
 #include "paint/votes.h"
 #include "paint/weights.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* One side of a match. Everything is borrowed. */
@@ -35,7 +36,11 @@ struct match {
     int32_t count;
     struct pairs overlap; /* n pixels in common, sorted */
     int32_t overlaps;
+    /* Told of every pair that the second round looks at, with its features: for the program that fits the weights. */
+    void (*watch)(void *user, int32_t a, int32_t b, const float *features);
+    void *watch_user;
     /* private */
+    bool last_round;
     struct match_shape *shape_a, *shape_b;
     int32_t *grid, *grid_next;
     int32_t capacity_a, capacity_b, grid_size;

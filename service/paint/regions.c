@@ -9,7 +9,7 @@
 struct regions_conf regions_conf_default(int32_t width, int32_t height)
 {
     int32_t smaller = width < height ? width : height;
-    return (struct regions_conf){.threshold = 64, .gap_px = smaller / 270, .most = PAINT_REGIONS_MAX};
+    return (struct regions_conf){.threshold = 64, .gap_px = smaller / 135, .most = PAINT_REGIONS_MAX};
 }
 
 int regions_init(struct regions *r, int32_t width, int32_t height, struct err *e)
@@ -161,7 +161,7 @@ int regions_find(struct regions *r, const struct paint_image *lines, const struc
                  struct err *e)
 {
     struct areas a = {0};
-    int32_t levels = (c->gap_px + 1) / 2, dust = (int32_t)((int64_t)r->width * r->height / 1000000);
+    int32_t levels = (c->gap_px + 1) / 2, dust = (int32_t)((int64_t)r->width * r->height / 500000);
     int result = -1;
     ink_measure(r->ink, lines);
     a.count = gaps_label(r->work, r->ink, c->threshold, levels, &a.top_count, r->label);

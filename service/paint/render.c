@@ -54,6 +54,11 @@ static int make_room(struct paint_scratch *s, int32_t regions)
     return s->room ? 0 : -1;
 }
 
+static uint8_t mean_of(const struct track *t, int channel)
+{
+    return (uint8_t)(t->mean_weight > 0 ? t->mean[channel] / t->mean_weight + 0.5F : 255);
+}
+
 static void look_up(const struct paint *p, const struct drawing *d, struct paint_scratch *s)
 {
     const struct vote *votes = p->frames[d->first_frame].votes;
@@ -64,7 +69,7 @@ static void look_up(const struct paint *p, const struct drawing *d, struct paint
         const struct track *t = &p->tracker.tracks[d->ids[k]];
         const struct palette_color *c = &p->references.palette.colors[d->ids[k] ? t->color : votes[k].color[0]];
         for (int i = 0; i < 3; i++)
-            s->colors[k][i] = p->mode == PAINT_FLAT ? c->rgb[i] : (uint8_t)(t->mean[i] + 0.5F);
+            s->colors[k][i] = p->mode == PAINT_FLAT ? c->rgb[i] : mean_of(t, i);
         s->colors[k][3] = p->conf.transparent && c->background ? 0 : 255;
         s->confidence[k] = d->ids[k] ? t->confidence : 0;
         s->ids[k] = (uint16_t)(p->tracker.count <= 65535 ? d->ids[k] : k);

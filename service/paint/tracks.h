@@ -30,9 +30,8 @@ struct track {
     float log_cells;        /* sum over drawings of log2(1 + size in network pixels) */
     struct sparse prior[REFERENCE_VIEWS];
     struct tie ties[TRACK_TIES];
-    uint8_t color, confidence; /* filled by decide.c */
-    float mean[3];             /* smooth mode: sum of weighted RGB; the colour after decide.c */
-    float mean_weight;
+    uint8_t color, confidence;  /* filled by decide.c */
+    float mean[3], mean_weight; /* sums of weighted RGB, for smooth mode */
 };
 
 struct lost {

@@ -61,7 +61,7 @@ void art_conf_init(struct art_conf *c, uint64_t seed, int32_t width, int32_t hei
     *c = (struct art_conf){.seed = seed, .width = width, .height = height, .frames = frames, .hold = 1, .speed = 1};
     c->line_px = fmax(1.2, height / 360.0);
     c->antialias = true;
-    c->gap_px = fmax(1, height / 360);
+    c->gap_px = fmax(1, height / 270.0);
 }
 
 /* ---- making up a shot ---- */
@@ -74,7 +74,7 @@ static int32_t add(struct art *a, uint64_t *s, struct part p)
 {
     if (a->count == ART_PARTS_MAX)
         return a->count - 1;
-    if (U(0, 1) < a->conf.gaps && !p.hidden) {
+    if (U(0, 1) < a->conf.gaps && !p.hidden && p.shape != SHAPE_GROUND) {
         p.gaps = 1 + (int)U(0, 2.99);
         for (int i = 0; i < p.gaps; i++)
             p.gap_at[i] = U(0, 6.28);
@@ -318,7 +318,7 @@ static void colors(struct art *a, uint64_t *s)
 struct art *art_new(const struct art_conf *c)
 {
     static void (*const makers[])(struct art *, uint64_t *, int32_t, int32_t) = {puppet, creature, vehicle};
-    struct art *a = calloc(1, sizeof *a);
+    struct art *a = c->width <= ART_WIDTH_MAX ? calloc(1, sizeof *a) : NULL;
     if (!a)
         return NULL;
     uint64_t state = c->seed * UINT64_C(0x2545F4914F6CDD1D) + 1, *s = &state;
@@ -365,6 +365,22 @@ int32_t art_group(const struct art *a, int32_t part)
     return a->part[part].group;
 }
 
+void art_believe(const struct art *a, int32_t frame, double share, uint64_t seed, uint8_t *colors)
+{
+    for (int32_t i = 0; i < a->count; i++) {
+        const struct part *p = &a->part[i];
+        uint64_t state = seed * 977 + (uint64_t)i * 131071 + (uint64_t)((frame + 7 * i) / 64) * 8191, *s = &state;
+        double extent = p->a * p->b, chance = share * (extent < 0.004 ? 1.5 : extent < 0.02 ? 1 : 0.5);
+        int32_t as = i;
+        if (p->shape != SHAPE_GROUND && U(0, 1) < chance) {
+            as = p->parent >= 0 && U(0, 1) < 0.5 ? p->parent : (int32_t)U(0, a->count - 0.01);
+            if (a->part[as].hidden)
+                as = i;
+        }
+        memcpy(colors + 3 * i, a->color[as], 3);
+    }
+}
+
 /* ---- drawing ---- */
 static double at_time(const struct wave *w, double t)
 {
@@ -396,29 +412,50 @@ static double distance(const struct part *p, double u, double v, double scale, d
         double corner = 0.25 * b, qx = fabs(u) - a + corner, qy = fabs(v) - b + corner;
         return hypot(fmax(qx, 0), fmax(qy, 0)) + fmin(fmax(qx, qy), 0) - corner;
     }
-    if (p->shape == SHAPE_GROUND) {
-        double level = 0;
-        for (int k = 0; k < 3; k++)
-            level += p->lobes[k] * scale * sin(6.2832 * (k + 1) * u / (3 * scale) + p->lobe_phase[k]);
-        return (level - v) * 0.95;
-    }
+    double f = hypot(u / a, v / b), g = hypot(u / (a * a), v / (b * b)) / (f + 1e-9);
+    if (f > 1.6 || f < 0.4) /* far from the outline its shape does not matter */
+        return (f - 1) / (g + 1e-9);
     double theta = atan2(v / b, u / a), radius = 1;
     for (int k = 0; k < 4; k++)
         radius += p->lobes[k] * cos((k + 2) * theta + p->lobe_phase[k] + at_time(&p->wobble, t) * (k + 1));
-    double f = hypot(u / a, v / b), g = hypot(u / (a * a), v / (b * b)) / (f + 1e-9);
     return (f - radius) / (g + 1e-9);
 }
 
-static bool in_gap(const struct art *a, const struct part *p, double u, double v)
+/* The height of the ground at every column. */
+static void horizon(const struct part *p, const struct placed *at, int32_t width, double *level)
 {
-    if (!p->gaps)
-        return false;
-    double theta = atan2(v / p->b, u / p->a), r = hypot(u, v);
-    for (int i = 0; i < p->gaps; i++) {
-        double turn = remainder(theta - p->gap_at[i], 6.2831853);
-        if (fabs(turn) * r < a->conf.gap_px * 0.5)
-            return true;
+    for (int32_t x = 0; x < width; x++) {
+        level[x] = at->y;
+        for (int k = 0; k < 3; k++)
+            level[x] += p->lobes[k] * at->scale *
+                        sin(6.2832 * (k + 1) * (x + 0.5 - at->x) / (3 * at->scale) + p->lobe_phase[k]);
     }
+}
+
+/* Where the outline is broken: the points where rays from the part's middle leave it. */
+static void find_gaps(const struct part *p, double scale, double t, double at[3][2])
+{
+    for (int i = 0; i < p->gaps; i++) {
+        double c = cos(p->gap_at[i]), s = sin(p->gap_at[i]),
+               middle = p->shape == SHAPE_CAPSULE ? p->a * 0.5 * scale : 0;
+        double near = 0, far = 3 * (p->a + p->b) * scale;
+        for (int k = 0; k < 40; k++) {
+            double r = 0.5 * (near + far);
+            if (distance(p, middle + c * r, s * r, scale, t) < 0)
+                near = r;
+            else
+                far = r;
+        }
+        at[i][0] = middle + c * near;
+        at[i][1] = s * near;
+    }
+}
+
+static bool in_gap(const struct art *a, const struct part *p, double u, double v, double at[3][2])
+{
+    for (int i = 0; i < p->gaps; i++)
+        if (hypot(u - at[i][0], v - at[i][1]) < a->conf.gap_px * 0.5)
+            return true;
     return false;
 }
 
@@ -437,9 +474,13 @@ static void bounds(const struct art *a, const struct part *p, const struct place
 static void draw_part(const struct art *a, int32_t index, const struct placed *at, double t, struct art_frame *f)
 {
     const struct part *p = &a->part[index];
-    double half = a->conf.line_px * 0.5;
+    double half = a->conf.line_px * 0.5, level[ART_WIDTH_MAX], gaps[3][2];
     int32_t box[4];
     bounds(a, p, at, box);
+    if (p->shape == SHAPE_GROUND)
+        horizon(p, at, a->conf.width, level);
+    else
+        find_gaps(p, at->scale, t, gaps);
     for (int32_t y = box[1]; y < box[3]; y++)
         for (int32_t x = box[0]; x < box[2]; x++) {
             int64_t i = (int64_t)y * f->width + x;
@@ -447,9 +488,9 @@ static void draw_part(const struct art *a, int32_t index, const struct placed *a
                 continue;
             double dx = x + 0.5 - at->x, dy = y + 0.5 - at->y;
             double u = at->cos * dx + at->sin * dy, v = -at->sin * dx + at->cos * dy;
-            double d = distance(p, u, v, at->scale, t);
+            double d = p->shape == SHAPE_GROUND ? (level[x] - y - 0.5) * 0.95 : distance(p, u, v, at->scale, t);
             double cover = a->conf.antialias ? fmin(fmax(half + 0.5 - fabs(d), 0), 1) : fabs(d) < half;
-            if (cover > 0 && in_gap(a, p, u, v))
+            if (p->gaps && cover > 0 && in_gap(a, p, u, v, gaps))
                 cover = 0;
             uint8_t ink = (uint8_t)lrint(cover * 255);
             if (d < 0) {
@@ -494,6 +535,10 @@ void art_draw(const struct art *a, int32_t frame, struct art_frame *out)
 
 static void blend(uint8_t *out, const double line[3], const uint8_t under[3], uint8_t ink)
 {
+    if (ink == 0) {
+        memcpy(out, under, 3);
+        return;
+    }
     for (int c = 0; c < 3; c++)
         out[c] = (uint8_t)lrint((line[c] * ink + under[c] * (255.0 - ink)) / 255);
 }
@@ -506,10 +551,15 @@ void art_lines(const struct art *a, const struct art_frame *f, uint8_t *rgb)
         blend(rgb + i * 3, f->hue[i] ? trace[f->hue[i]] : a->conf.line_rgb, white, f->ink[i]);
 }
 
-void art_truth(const struct art *a, const struct art_frame *f, bool with_lines, uint8_t *rgb)
+void art_picture(const struct art *a, const struct art_frame *f, const uint8_t *colors, bool with_lines, uint8_t *rgb)
 {
     for (int64_t i = 0, n = (int64_t)f->width * f->height; i < n; i++)
-        blend(rgb + i * 3, a->conf.line_rgb, a->color[f->part[i]], with_lines && !f->hue[i] ? f->ink[i] : 0);
+        blend(rgb + i * 3, a->conf.line_rgb, colors + 3 * f->part[i], with_lines && !f->hue[i] ? f->ink[i] : 0);
+}
+
+void art_truth(const struct art *a, const struct art_frame *f, bool with_lines, uint8_t *rgb)
+{
+    art_picture(a, f, a->color[0], with_lines, rgb);
 }
 
 void art_mirror(uint8_t *rgb, int32_t width, int32_t height)

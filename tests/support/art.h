@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #define ART_PARTS_MAX 1024
+#define ART_WIDTH_MAX 8192
 
 struct art_conf {
     uint64_t seed;
@@ -49,6 +50,11 @@ void art_draw(const struct art *a, int32_t frame, struct art_frame *out);
 void art_lines(const struct art *a, const struct art_frame *f, uint8_t *rgb);
 void art_truth(const struct art *a, const struct art_frame *f, bool with_lines,
                uint8_t *rgb); /* trace lines absorbed */
+/* The same in other colours, 3 bytes per part. */
+void art_picture(const struct art *a, const struct art_frame *f, const uint8_t *colors, bool with_lines, uint8_t *rgb);
+/* What a weak network takes the parts' colours for: a share of the parts, more of the small ones, has the colour of
+ * another part, for many frames on end. colors: 3 bytes per part. */
+void art_believe(const struct art *a, int32_t frame, double share, uint64_t seed, uint8_t *colors);
 void art_mirror(uint8_t *rgb, int32_t width, int32_t height);
 
 /* A network's frame, as bad as wanted: area-scaled to dw x dh, blurred, with noise and wrong hues. */
