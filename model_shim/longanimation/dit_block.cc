@@ -193,8 +193,7 @@ at::Tensor DitBlock::attention(const at::Tensor &normed, int64_t text_tokens, co
 
 at::Tensor DitBlock::feed_forward(const at::Tensor &normed) const
 {
-    at::Tensor h = up_(normed);
-    return down_(nn::activate_(h, activation_));
+    return down_(up_(normed, activation_));
 }
 
 void DitBlock::forward(at::Tensor &x, int64_t text_tokens, const DitBlockModulation &m, const nn::Rope &rope) const

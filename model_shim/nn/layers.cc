@@ -1,5 +1,6 @@
 #include "nn/layers.h"
 #include "error.h"
+#include "nn/onednn.h"
 
 #include <ATen/ATen.h>
 
@@ -19,7 +20,15 @@ Linear Linear::load(Weights &w, const std::string &name, int64_t in, int64_t out
 
 at::Tensor Linear::operator()(const at::Tensor &x) const
 {
-    return at::linear(x, weight, bias);
+    return onednn_takes(x) ? onednn_linear(x, weight, bias) : at::linear(x, weight, bias);
+}
+
+at::Tensor Linear::operator()(const at::Tensor &x, Activation after) const
+{
+    if (after == Activation::gelu_tanh && onednn_takes(x))
+        return onednn_linear(x, weight, bias, Fused::gelu_tanh);
+    at::Tensor y = (*this)(x);
+    return activate_(y, after);
 }
 
 Linear fuse(const std::vector<Linear> &parts)

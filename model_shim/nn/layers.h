@@ -9,6 +9,13 @@
 namespace mdl::nn
 {
 
+enum class Activation { silu, gelu, gelu_tanh, relu, mish };
+
+// By the names used in published configs ("silu", "swish", "gelu", "gelu-approximate", "gelu_new", ...).
+Activation activation_by_name(const std::string &name);
+at::Tensor &activate_(at::Tensor &x, Activation kind); // in place
+at::Tensor activate(const at::Tensor &x, Activation kind);
+
 // y = x W^T + b
 struct Linear {
     at::Tensor weight; // (out, in)
@@ -16,6 +23,7 @@ struct Linear {
 
     static Linear load(Weights &w, const std::string &name, int64_t in, int64_t out, bool bias = true);
     at::Tensor operator()(const at::Tensor &x) const;
+    at::Tensor operator()(const at::Tensor &x, Activation after) const;
 };
 
 // Several linears over the same input as one: rows of the weights and biases one after the other.
@@ -38,12 +46,5 @@ struct RmsNorm {
     static RmsNorm load(Weights &w, const std::string &name, int64_t width, double eps);
     at::Tensor operator()(const at::Tensor &x) const;
 };
-
-enum class Activation { silu, gelu, gelu_tanh, relu, mish };
-
-// By the names used in published configs ("silu", "swish", "gelu", "gelu-approximate", "gelu_new", ...).
-Activation activation_by_name(const std::string &name);
-at::Tensor &activate_(at::Tensor &x, Activation kind); // in place
-at::Tensor activate(const at::Tensor &x, Activation kind);
 
 } // namespace mdl::nn
