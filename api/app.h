@@ -36,7 +36,6 @@ struct app {
     int64_t started_ms;
     atomic_bool draining; /* no new jobs; /readyz says 503 */
     atomic_bool stopping; /* answer what waits, now */
-    bool parses_in_place; /* the HTTP library leaves header strings where they were received (guard.h) */
 };
 
 #define APP_IDEM_KEEP_MS (24 * 3600 * 1000LL)

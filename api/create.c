@@ -355,17 +355,26 @@ static void remove_spooled(struct spooled *file)
         unlink(file->path);
 }
 
-void creation_free(struct creation *c, struct worker *w)
+void creation_release(struct creation *c, struct worker *w)
 {
     struct err e;
 
+    if (!c->reserved || c->kept)
+        return;
+    c->reserved = false;
+    /* When Redis is away the reservation ends by itself. */
+    if (queue_idem_release(w->queue, c->who.tenant, c->idempotency_key, c->holder, &e))
+        log_err(LOG_WARN, "api.idempotency_not_released", NULL, &e);
+}
+
+void creation_free(struct creation *c, struct worker *w)
+{
     end_spool(c);
     remove_spooled(&c->video);
     for (int i = 0; i < MANIFEST_REFERENCES_MAX; i++)
         remove_spooled(&c->references[i]);
-    /* When Redis is away the reservation ends by itself. */
-    if (w && c->reserved && !c->kept && queue_idem_release(w->queue, c->who.tenant, c->idempotency_key, c->holder, &e))
-        log_err(LOG_WARN, "api.idempotency_not_released", NULL, &e);
+    if (w)
+        creation_release(c, w);
     for (int i = 0; i < c->field_count; i++)
         free(c->fields[i].value);
     json_decref(c->params);

@@ -21,7 +21,10 @@ int creation_feed(struct creation *c, const char *data, size_t size, struct work
 /* Answers the suspended request: the job, durable, or a problem that leaves no job behind. */
 void creation_finish(struct creation *c, struct req *r, struct worker *w);
 
-/* Removes what was spooled and gives the key back unless a job was made. */
+/* No job will come of it: gives the key back. Call before the client is told, so that it may repeat at once. */
+void creation_release(struct creation *c, struct worker *w);
+
+/* Removes what was spooled; gives the key back unless a job was made. */
 void creation_free(struct creation *c, struct worker *w);
 
 #endif

@@ -248,20 +248,19 @@ void creation_finish(struct creation *c, struct req *r, struct worker *w)
 {
     struct manifest m;
     struct err e = {0};
-    bool replay;
 
     manifest_init(&m);
     if (create(c, &m, w, &e)) {
+        creation_release(c, w);
         req_done_problem(r, &e);
         goto out;
     }
-    replay = c->replay_id[0] != 0;
-    if (!replay) {
+    if (!c->replay_id[0]) {
         const char *pool = m.pool;
         metrics_add(c->app->metrics, STATS_ACCEPTED, 1, &pool);
         log_event(LOG_INFO, "job.accepted", "job", "s", m.id, "pool", "s", m.pool, "bytes", "i", m.video.bytes, NULL);
     }
-    jobs_created(r, w, replay ? c->replay_id : m.id, replay, c->wait_s);
+    jobs_created(r, w, c->replay_id, &m, c->wait_s);
 out:
     manifest_free(&m);
 }

@@ -58,9 +58,9 @@ static int check_lines(const struct guard_request *r, struct err *e)
 {
     uintptr_t at = (uintptr_t)r->method + strlen(r->method) + 1;
 
-    if (r->raw_target == NULL || r->block_size == 0)
+    if (r->raw_target == NULL)
         return 0;
-    if (at != (uintptr_t)r->raw_target || at + strlen(r->raw_target) + 1 != (uintptr_t)r->version)
+    if (at != (uintptr_t)r->raw_target || at + r->raw_target_size + 1 != (uintptr_t)r->version)
         return err_set(e, ERR_ambiguous_framing, "the request line is malformed");
     at = (uintptr_t)r->version + strlen(r->version) + 2;
     for (int i = 0; i < r->field_count; i++) {

@@ -25,10 +25,10 @@ struct guard_request {
     const char *authority; /* of an absolute-form target; "" = none */
     const struct guard_field *fields;
     int field_count; /* more than GUARD_FIELDS_MAX: header_too_large */
-    /* Where the strings lie, when the library parses in place (0.9.7x): the raw target as sent and the bytes of the
-     * whole block. NULL/0 = not known, then lines are not checked. */
+    /* Where the strings lie, when the library parses in place (0.9.75): where the target was received and how long it
+     * was, and the bytes of the whole block. NULL = not known, then lines are not checked. */
     const char *raw_target;
-    size_t block_size;
+    size_t raw_target_size, block_size;
 };
 
 /* ambiguous_framing, bad_header, bad_request, header_too_large. */

@@ -30,8 +30,10 @@ static int read_queue(struct req *r, struct worker *w, const char *id, struct sn
     struct job job;
 
     job_init(&job);
-    if (watch_check(r->app->watch, e) || queue_get(w->queue, id, &job, e))
+    if (watch_check(r->app->watch, e))
         return -1;
+    if (queue_get(w->queue, id, &job, e))
+        return e->code == ERR_job_not_found ? not_found(e) : -1;
     if (!may_see(r, &job)) {
         job_free(&job);
         return not_found(e);
@@ -123,7 +125,8 @@ static void get_done(struct req *r, struct worker *w)
 static void park(struct req *r, const char *id, int64_t version, int64_t until_ms,
                  void (*done)(struct req *, struct worker *))
 {
-    text_copy(r->park_id, sizeof(r->park_id), id);
+    if (id != r->park_id)
+        text_copy(r->park_id, sizeof(r->park_id), id);
     r->park_version = version;
     r->park_until_ms = until_ms;
     r->park_done = done;
@@ -166,29 +169,14 @@ static struct answer *job_answer(const struct snapshot *s, int status)
     return a;
 }
 
-static void answer_created(struct req *r, const struct snapshot *s)
+static struct answer *created_answer(const struct req *r, const struct snapshot *s)
 {
     struct answer *a = job_answer(s, s->terminal && r->park_until_ms > 0 ? 200 : 202);
 
     answer_header(a, "Location", "/v1/jobs/%s", s->job.id);
     if (r->park_replay)
         answer_header(a, "Idempotency-Replayed", "true");
-    req_done_answer(r, a);
-}
-
-/* The job stands; if it cannot be read back now, its id is still worth more to the client than an error. */
-static void answer_unread(struct req *r, const char *id)
-{
-    char text[160];
-    struct answer *a;
-
-    snprintf(text, sizeof(text), "{\"id\":\"%s\",\"object\":\"job\",\"state\":\"queued\",\"terminal\":false}", id);
-    a = answer_text(202, "application/json", text);
-    answer_header(a, "Location", "/v1/jobs/%s", id);
-    answer_header(a, "Retry-After", "1");
-    if (r->park_replay)
-        answer_header(a, "Idempotency-Replayed", "true");
-    req_done_answer(r, a);
+    return a;
 }
 
 static void created_done(struct req *r, struct worker *w)
@@ -198,10 +186,10 @@ static void created_done(struct req *r, struct worker *w)
 
     text_copy(r->params[0], sizeof(r->params[0]), r->park_id);
     if (read_queue(r, w, r->park_id, &s, &e)) {
-        if (e.code == ERR_job_purged)
-            req_done_problem(r, &e);
-        else
-            answer_unread(r, r->park_id);
+        /* A job just made stands whether or not it can be read back now: r->answer says so already. */
+        if (r->answer == NULL || e.code == ERR_job_purged)
+            req_problem(r, &e);
+        req_done(r);
         return;
     }
     if (!s->terminal && clock_mono_ms() < r->park_until_ms && !atomic_load(&r->app->stopping)) {
@@ -210,15 +198,46 @@ static void created_done(struct req *r, struct worker *w)
         park(r, r->park_id, version, r->park_until_ms, created_done);
         return;
     }
-    answer_created(r, s);
+    req_done_answer(r, created_answer(r, s));
     snapshot_unref(s);
 }
 
-void jobs_created(struct req *r, struct worker *w, const char *job_id, bool replay, int64_t wait_s)
+/* The job as the queue took it, without asking the queue. */
+static struct answer *answer_from_manifest(const struct manifest *m)
 {
-    text_copy(r->park_id, sizeof(r->park_id), job_id);
-    r->park_replay = replay;
+    json_t *params = params_json(&m->params), *input = manifest_input_json(m);
+    struct job job;
+    struct answer *a;
+    json_t *object;
+
+    job_init(&job);
+    text_copy(job.id, sizeof(job.id), m->id);
+    text_copy(job.pool, sizeof(job.pool), m->pool);
+    text_copy(job.trace_parent, sizeof(job.trace_parent), m->trace_parent);
+    job.version = 1;
+    job.created_ms = job.queued_ms = m->created_ms;
+    job.priority = m->priority;
+    job.max_attempts = m->max_attempts;
+    job.params_text = json_text(params, false);
+    job.input_text = json_text(input, false);
+    job.tags_text = json_text(m->params.tags, false);
+    object = job_json(&job, "");
+    a = answer_json(202, object);
+    answer_header(a, "Location", "/v1/jobs/%s", m->id);
+    answer_header(a, "Retry-After", "1");
+    job_free(&job);
+    json_decref(params);
+    json_decref(input);
+    return a;
+}
+
+void jobs_created(struct req *r, struct worker *w, const char *replay_id, const struct manifest *m, int64_t wait_s)
+{
+    r->park_replay = replay_id[0] != 0;
+    text_copy(r->park_id, sizeof(r->park_id), r->park_replay ? replay_id : m->id);
     r->park_until_ms = wait_s > 0 ? clock_mono_ms() + wait_s * 1000 : 0;
+    if (!r->park_replay)
+        req_answer(r, answer_from_manifest(m));
     created_done(r, w);
 }
 
@@ -272,7 +291,7 @@ void jobs_list(struct req *r, struct worker *w)
 
     if (read_filter(r, &filter, tag_key, &e) || watch_check(r->app->watch, &e) ||
         queue_list(w->queue, &filter, &page, &e)) {
-        if (e.code == ERR_params_invalid && !e.field[0])
+        if (strcmp(e.field, "cursor") == 0) /* the queue's word; ours has two names */
             text_copy(e.field, sizeof(e.field), filter.backward ? "before" : "after");
         req_done_problem(r, &e);
         return;

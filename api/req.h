@@ -75,7 +75,9 @@ struct req {
     struct conn *conn;
     enum req_phase phase;
     const struct route *route; /* NULL until routed */
-    const char *method, *raw;  /* raw: the target as sent, in the library's memory */
+    const char *method;
+    const char *raw; /* where the library keeps the target; it decodes it there later */
+    size_t raw_size; /* of the target as sent; a copy of it is in `text` */
     struct target target;
     char params[2][REQ_PARAM_MAX + 1]; /* what the template's {…} matched; "" when longer than any name of ours */
     const char *headers[REQ_HEADER_COUNT];

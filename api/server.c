@@ -24,6 +24,7 @@
 
 enum {
     SWALLOW_MAX_BYTES = 16 << 20, /* of a refused body, so that slow-witted clients get to read the answer */
+    PATIENCE_BYTES = 65536,       /* a refused body up to this is read before the answer is sent */
     STREAM_BLOCK_BYTES = 16384,
     INACTIVITY_S = 75, /* while an answer is being sent and nobody reads */
 };
@@ -35,6 +36,7 @@ struct server {
     struct conns *conns;
     atomic_int busy;
     atomic_bool quiet;
+    bool parses_in_place; /* header strings stay where they were received (guard.h) */
     char address[300];
 };
 
@@ -236,12 +238,13 @@ static int read_block(struct req *r, const char *version, struct err *e)
     b.count = 0;
     MHD_get_connection_values_n(r->connection, MHD_HEADER_KIND, take_field, &b);
     info = MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    if (target_parse(&r->target, r->raw, strlen(r->raw), r->text, e))
+    if (target_parse(&r->target, r->text, r->raw_size, r->text + r->raw_size + 1, e))
         return -1;
     g.authority = r->target.authority;
     g.field_count = b.count;
-    if (info && r->app->parses_in_place) {
+    if (info && r->server->parses_in_place) {
         g.raw_target = r->raw;
+        g.raw_target_size = r->raw_size;
         g.block_size = info->header_size;
     }
     return guard_check(&g, e);
@@ -311,12 +314,8 @@ static int check_identity(struct req *r, struct err *e)
 
 static int begin_body(struct req *r, struct err *e)
 {
-    const char *length = req_header(r, REQ_content_length);
     int64_t max = r->route->body == REQ_UPLOAD ? INT64_MAX : REQ_SMALL_BODY_MAX;
 
-    r->content_length = req_header(r, REQ_transfer_encoding) ? -1 : 0;
-    if (length)
-        r->content_length = strtoll(length, NULL, 10); /* the guard has seen that it is a number */
     if (r->content_length > max)
         return err_set(e, ERR_payload_too_large, "the body may have %lld bytes", (long long)max);
     buf_init(&r->body, REQ_SMALL_BODY_MAX);
@@ -334,6 +333,9 @@ static void first_call(struct req *r, const char *version, bool *refused)
         return;
     }
     read_trace(r);
+    r->content_length = req_header(r, REQ_transfer_encoding) ? -1 : 0;
+    if (req_header(r, REQ_content_length))
+        r->content_length = strtoll(req_header(r, REQ_content_length), NULL, 10); /* a number, as the guard has seen */
     r->expects_continue = req_header(r, REQ_expect) && strcasecmp(req_header(r, REQ_expect), "100-continue") == 0;
     r->cors = cors_allows(r->app->config->cors_origins, req_header(r, REQ_origin));
     if (find_route(r, &e) || (r->route && (check_identity(r, &e) || begin_body(r, &e))))
@@ -349,11 +351,11 @@ static enum MHD_Result on_first(struct req *r, const char *version)
 
     atomic_fetch_add(&r->server->busy, 1);
     first_call(r, version, &refused);
-    has_body = req_header(r, REQ_transfer_encoding) || r->content_length > 0;
+    has_body = r->content_length != 0;
     conn_enter(r->conn, has_body ? CONN_BODY : CONN_BUSY);
     if (refused || (r->answer && has_body && r->expects_continue))
         return send_answer(r); /* at this call it also closes the connection */
-    if (r->answer && has_body)
+    if (r->answer && has_body && (r->content_length < 0 || r->content_length > PATIENCE_BYTES))
         send_early(r);
     return MHD_YES;
 }
@@ -373,7 +375,9 @@ static enum MHD_Result on_body(struct req *r, const char *data, size_t *size)
         *size = 0;
         return r->body_received > SWALLOW_MAX_BYTES ? MHD_NO : MHD_YES;
     }
-    if (r->upload) {
+    if (r->answer) {
+        /* refused, but so short that it is taken in first: the connection lives on */
+    } else if (r->upload) {
         enum upload_took took = upload_feed(r->upload, data, *size, &e);
         if (took == UPLOAD_FULL) {
             r->body_received -= (int64_t)*size;
@@ -459,7 +463,7 @@ static void *on_target(void *user, const char *raw, struct MHD_Connection *conne
 {
     struct server *s = user;
     size_t size = raw ? strlen(raw) : 0;
-    struct req *r = calloc(1, sizeof(*r) + TARGET_TEXT_SIZE(size));
+    struct req *r = calloc(1, sizeof(*r) + size + 1 + TARGET_TEXT_SIZE(size));
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 
     if (r == NULL || info == NULL)
@@ -468,7 +472,9 @@ static void *on_target(void *user, const char *raw, struct MHD_Connection *conne
     r->server = s;
     r->connection = connection;
     r->conn = info->socket_context;
-    r->raw = raw ? raw : "";
+    r->raw = raw;
+    r->raw_size = size;
+    memcpy(r->text, raw ? raw : "", size + 1);
     r->started_us = now_us();
     return r;
 }
@@ -532,13 +538,16 @@ int server_start(struct server **out, const struct server_conf *c, struct err *e
         free(s);
         return -1;
     }
+    /* Later versions are strict by themselves and lay their memory out otherwise. */
+    s->parses_in_place = strcmp(MHD_get_version(), "0.9.75") == 0;
     s->conns = conns_start(c->header_ms, c->body_window_ms, too_slow);
     struct MHD_OptionItem options[] = {
         {MHD_OPTION_LISTEN_SOCKET, fd, NULL},
         {MHD_OPTION_CONNECTION_LIMIT, c->max_connections, NULL},
         {MHD_OPTION_CONNECTION_TIMEOUT, INACTIVITY_S, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)c->connection_bytes, NULL},
-        {MHD_OPTION_STRICT_FOR_CLIENT, 0, NULL}, /* our guard is stricter and answers properly */
+        {MHD_OPTION_STRICT_FOR_CLIENT, s->parses_in_place ? 0 : 1,
+         NULL}, /* our guard is stricter, and answers better */
         {c->threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, c->threads, NULL},
         {MHD_OPTION_END, 0, NULL},
     };

@@ -138,6 +138,7 @@ static void eat(struct upload *u, const char *data, size_t size, struct worker *
         rc = creation_feed(u->creation, data, size, w, &e);
     if (rc == 0)
         return;
+    creation_release(u->creation, w);
     pthread_mutex_lock(&u->lock);
     u->failed = true;
     u->error = e;

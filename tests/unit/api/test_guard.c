@@ -32,6 +32,7 @@ static enum err_code check(const char *raw, size_t size)
             space = strrchr(space + 1, ' ');
             *space = 0;
             r.version = space + 1;
+            r.raw_target_size = strlen(r.raw_target);
         } else if (at != line_end && r.field_count <= GUARD_FIELDS_MAX) {
             struct guard_field *f = &fields[r.field_count++];
             char *colon = strchr(at, ':');
