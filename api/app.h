@@ -38,12 +38,9 @@ struct app {
     atomic_bool stopping; /* answer what waits, now */
 };
 
-#define APP_IDEM_KEEP_MS (24 * 3600 * 1000LL)
-#define APP_TOMBSTONE_MS (30 * 86400 * 1000LL)
-
 static inline struct ledger app_ledger(const struct app *app, struct queue *queue)
 {
-    return (struct ledger){queue, app->store, APP_IDEM_KEEP_MS, APP_TOMBSTONE_MS};
+    return (struct ledger){queue, app->store, LEDGER_IDEM_KEEP_MS, LEDGER_TOMBSTONE_MS};
 }
 
 #endif

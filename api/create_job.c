@@ -152,7 +152,7 @@ static int enqueue(struct creation *c, struct manifest *m, const char *key, stru
     enum queue_enqueued done;
     char other[ID_SIZE];
 
-    while (queue_enqueue(w->queue, m, key, c->app->config->max_queued, APP_IDEM_KEEP_MS, &done, other, e)) {
+    while (queue_enqueue(w->queue, m, key, c->app->config->max_queued, LEDGER_IDEM_KEEP_MS, &done, other, e)) {
         if (e->code != ERR_dependency_redis || clock_mono_ms() >= until)
             return -1;
         clock_sleep_ms(ENQUEUE_PAUSE_MS);

@@ -150,13 +150,11 @@ static void *store_pulse(void *arg)
 static void settle(struct house *h, struct queue *queue)
 {
     struct ledger ledger = app_ledger(h->app, queue);
-    queue_id ids[SETTLE_MAX];
     struct err e;
-    int count = queue_unsettled(queue, ids, SETTLE_MAX, &e);
+    int count;
 
-    for (int i = 0; i < count; i++)
-        if (ledger_settle(&ledger, ids[i], &e))
-            log_err(LOG_WARN, "api.not_settled", ids[i], &e);
+    if (ledger_settle_all(&ledger, SETTLE_MAX, &count, &e))
+        log_err(LOG_WARN, "api.not_settled", NULL, &e);
 }
 
 static void count_reaped(struct house *h, const struct queue_reaped *r)

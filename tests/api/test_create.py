@@ -103,14 +103,6 @@ def test_digests_are_checked(api, media):
         assert send(api, form(parts)).status_code == expected
 
 
-def test_wait_sees_the_end(service, media):
-    with service.worker():
-        response = service.api.post_job(media.video, media.reference, headers={"Prefer": "wait=50"})
-    assert response.status_code == 200, response.text
-    assert response.json()["state"] == "succeeded"
-    service.workers.clear()
-
-
 # ---- what is refused ----
 
 @pytest.mark.parametrize("fields,params,status,code,field", [

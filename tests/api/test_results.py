@@ -1,0 +1,167 @@
+"""What a job made, with a real worker and the null model: result, segments, preview, receipt, events, cancel while it runs."""
+import hashlib
+import json
+import threading
+import time
+
+import pytest
+import requests
+
+import wire
+from support.longanim import make_video, until
+
+
+@pytest.fixture(scope="module")
+def running(service):
+    """The service with a worker; its model takes a few steps per segment of 8 frames."""
+    service.worker("null=null:delay_ms=5,segment=9,overlap=2,steps=4")
+    return service
+
+
+@pytest.fixture(scope="module")
+def long_video(media):
+    return make_video(media.folder / "long.mp4", frames=40)
+
+
+@pytest.fixture(scope="module")
+def done(running, media, long_video):
+    job = running.api.submit(long_video, media.reference, seed=7)
+    return running.api.wait(job["id"], {"succeeded"}, 40)
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def test_waiting_on_the_post_sees_the_end(running, media):
+    response = running.api.post_job(media.video, media.reference, headers={"Prefer": "wait=30"})
+    assert response.status_code == 200, response.text
+    assert response.json()["state"] == "succeeded" and response.headers["Location"]
+
+
+def test_the_result_is_what_the_job_says(running, done):
+    response = running.api.get(f"/jobs/{done['id']}/result")
+    assert response.status_code == 200
+    assert response.headers["Content-Type"] == done["result"]["content_type"] == "video/mp4"
+    assert response.headers["ETag"] == f'"{done["result"]["sha256"]}"'
+    assert response.headers["Accept-Ranges"] == "bytes"
+    assert f'filename="{done["id"]}.mp4"' in response.headers["Content-Disposition"]
+    assert len(response.content) == done["result"]["bytes"] and sha256(response.content) == done["result"]["sha256"]
+    assert done["result"]["frames"] == 40
+    head = running.api.request("HEAD", f"/jobs/{done['id']}/result")
+    assert head.headers["Content-Length"] == str(len(response.content)) and head.headers["ETag"] == response.headers["ETag"]
+    assert running.api.get(f"/jobs/{done['id']}/result?redirect=1").content == response.content
+
+
+def test_ranges_are_served(running, done):
+    api, url = running.api, f"/jobs/{done['id']}/result"
+    whole = api.get(url)
+    size, tag = len(whole.content), whole.headers["ETag"]
+    for value, first, last in (("bytes=0-0", 0, 0), ("bytes=5-99", 5, 99), ("bytes=-10", size - 10, size - 1),
+                               (f"bytes={size - 1}-", size - 1, size - 1), ("bytes=0-99999999", 0, size - 1)):
+        part = api.get(url, headers={"Range": value})
+        assert part.status_code == 206 and part.content == whole.content[first:last + 1]
+        assert part.headers["Content-Range"] == f"bytes {first}-{last}/{size}"
+    for value in ("bytes=0-1,5-6", "bytes=5-4", "frames=0-1", "bytes=x"):
+        assert api.get(url, headers={"Range": value}).status_code == 200
+    refused = api.get(url, headers={"Range": f"bytes={size}-"})
+    assert refused.status_code == 416 and refused.headers["Content-Range"] == f"bytes */{size}"
+    for condition, status in ((tag, 206), (f"W/{tag}", 200), ('"other"', 200), ("Mon, 23 Nov 2026 00:00:00 GMT", 200)):
+        assert api.get(url, headers={"Range": "bytes=0-9", "If-Range": condition}).status_code == status
+    assert api.get(url, headers={"If-None-Match": tag}).status_code == 304
+    assert api.request("HEAD", url, headers={"Range": "bytes=0-9"}).headers["Content-Length"] == "10"
+
+
+def test_segments_are_kept_and_listed(running, done):
+    listed = running.api.get(f"/jobs/{done['id']}/segments").json()["data"]
+    assert [s["n"] for s in listed] == list(range(done["progress"]["segments_total"])) and len(listed) > 2
+    assert listed[0]["first_frame"] == 0
+    for segment in listed[:2]:
+        content = running.api.get(segment["url"]).content
+        assert len(content) == segment["bytes"] and sha256(content) == segment["sha256"]
+    part = running.api.get(listed[0]["url"], headers={"Range": "bytes=1-3"})
+    assert part.status_code == 206 and len(part.content) == 3
+    for n in ("99", "x", "-1", "1.0"):
+        running.api.problem("GET", f"/jobs/{done['id']}/segments/{n}", 404, "segment_not_found")
+
+
+def test_preview_and_receipt(running, done, media):
+    preview = running.api.get(f"/jobs/{done['id']}/preview")
+    assert preview.status_code == 200 and preview.content[:3] == b"\xff\xd8\xff"
+    assert running.api.get(f"/jobs/{done['id']}/preview", headers={"If-None-Match": preview.headers["ETag"]}).status_code == 304
+    receipt = running.api.get(f"/jobs/{done['id']}/receipt")
+    text = json.dumps(receipt.json())
+    assert receipt.status_code == 200 and done["result"]["sha256"] in text
+    assert done["input"]["video"]["sha256"] in text and done["input"]["references"][0]["sha256"] in text
+    assert running.api.get(f"/jobs/{done['id']}/logs").status_code == 200
+
+
+def read_events(api, job, last_id=None, seconds=30):
+    """(id, type, job) of a stream up to its end."""
+    headers = {"Last-Event-ID": last_id} if last_id else {}
+    events, current = [], {}
+    with requests.get(f"{api.base}/jobs/{job}/events", headers=headers, stream=True, timeout=seconds) as response:
+        assert response.status_code == 200
+        assert response.headers["Content-Type"] == "text/event-stream"
+        assert response.headers["Cache-Control"] == "no-cache" and response.headers["X-Accel-Buffering"] == "no"
+        for line in response.iter_lines():
+            if line:
+                name, _, value = line.decode().partition(": ")
+                current[name] = value
+            elif "event" in current:
+                events.append((current.get("id"), current["event"], json.loads(current["data"])))
+                current = {}
+            else:
+                current = {}
+    return events
+
+
+def test_events_tell_the_whole_story_and_end(running, media, long_video):
+    job = running.api.submit(long_video, media.reference)["id"]
+    events = read_events(running.api, job)
+    assert events[0][1] == "state" and events[-1][2]["state"] == "succeeded"
+    assert all(e[0] for e in events) and len({e[0] for e in events}) == len(events)
+    versions = [e[2]["version"] for e in events]
+    assert versions == sorted(versions)
+    assert {"state", "progress", "segment"} <= {e[1] for e in events}
+    stages = {e[2]["progress"]["stage"] for e in events}
+    assert len(stages) > 2
+    again = read_events(running.api, job)
+    assert [e[0] for e in again] == [e[0] for e in events]
+    middle = len(events) // 2
+    assert [e[0] for e in read_events(running.api, job, events[middle][0])] == [e[0] for e in events[middle + 1:]]
+    after_all = read_events(running.api, job, events[-1][0])
+    assert after_all[-1][2]["state"] == "succeeded"
+
+
+def test_an_id_that_is_not_retained_resets(running, done):
+    for unknown in ("1-1", "nonsense", "99999999999999-0"):
+        events = read_events(running.api, done["id"], unknown)
+        assert events[0][1] == "reset" and events[0][2]["id"] == done["id"]
+        assert events[-1][2]["state"] == "succeeded" and len(events) > 2
+
+
+def test_many_streams_hear_of_the_same_job(service, media):
+    """Before any worker runs in this module's service nothing moves, so all of them wait; then one cancel reaches all."""
+    api = service.api
+    job = api.post_job(media.video, media.reference, headers={"X-Start-Deadline": "600"}, priority=0).json()["id"]
+    sockets = [wire.open_socket(api.base) for _ in range(300)]
+    for sock in sockets:
+        sock.sendall(b"GET /jobs/%s/events HTTP/1.1\r\nHost: x\r\n\r\n" % job.encode())
+    for sock in sockets:
+        data = b""
+        while b"event: state" not in data:
+            data += sock.recv(65536)
+    for sock in sockets[::10]:
+        sock.close()
+    api.request("POST", f"/jobs/{job}/cancel")
+    for n, sock in enumerate(sockets):
+        if n % 10:
+            data = b""
+            while b"\r\n0\r\n\r\n" not in data:
+                piece = sock.recv(65536)
+                assert piece
+                data += piece
+            assert b'"terminal":true' in data
+            sock.close()
+    assert api.get("/docs").status_code == 200
