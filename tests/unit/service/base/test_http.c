@@ -129,7 +129,7 @@ static void a_download_goes_on_where_it_broke(void **state)
         "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone",
         NULL};
     static const char *const want[] = {"0123456789", "other"};
-    char path[] = "/tmp/test_download.XXXXXX";
+    char path[64] = "/tmp/test_download.XXXXXX";
     struct http_response response;
     struct buf body;
     struct err e;
