@@ -67,7 +67,8 @@ struct ledger_swept {
 };
 /* One round: ends that were not settled; jobs whose retention is over; what ledger_reconcile does; objects older than
  * age_ms that nothing refers to (of unfinished creations, of lost attempts, of half-done deletions); objects under
- * uploads/ older than upload_age_ms; temporaries of the store older than age_ms. */
+ * uploads/ older than upload_age_ms; temporaries of the store older than age_ms. Of many programs one at a time does
+ * it, the others only settle. */
 int ledger_sweep(const struct ledger *l, int64_t age_ms, int64_t upload_age_ms, struct ledger_swept *out,
                  struct err *e);
 

@@ -3,6 +3,7 @@
 #include "ledger/ledger_int.h"
 
 #include "base/clock.h"
+#include "base/id.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -10,12 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH_FOLDERS = 1024, BATCH_KEYS = 50000, EXPIRE_BATCH = 64, RECONCILE_AGE_MS = 30000 };
+enum { BATCH_FOLDERS = 1024, BATCH_KEYS = 50000, EXPIRE_BATCH = 64, RECONCILE_AGE_MS = 30000, LOCK_MS = 10000 };
 
 struct batch {
     struct ledger_folder *folders;
+    struct ledger_folder strays; /* id "": keys that belong to no job */
     int count, keys;
-    char last[STORE_KEY_MAX]; /* the last key looked at that is not in a folder of the batch's end */
+    char last[STORE_KEY_MAX]; /* where the next listing goes on */
     bool full;
 };
 
@@ -27,8 +29,11 @@ static int take_key(void *user, const char *key, const struct store_info *info)
     const char *name;
     size_t prefix;
     if (manifest_split_key(key, id, &prefix, &name) != 0) {
+        ledger__folder_add(&b->strays, key, info->modified_ms);
         text_clean(b->last, sizeof b->last, key);
-        return 0;
+        b->keys++;
+        b->full = b->keys >= BATCH_KEYS;
+        return b->full;
     }
     struct ledger_folder *f = b->count > 0 ? &b->folders[b->count - 1] : NULL;
     if (!f || strncmp(f->prefix, key, prefix) != 0 || strlen(f->prefix) != prefix) {
@@ -50,7 +55,7 @@ static int take_key(void *user, const char *key, const struct store_info *info)
 
 typedef int (*folder_fn)(const struct ledger *l, const struct ledger_folder *f, void *user, struct err *e);
 
-/* Calls fn for every job's folder. */
+/* Calls fn for every job's folder, and for what lies beside them. */
 static int each_folder(const struct ledger *l, folder_fn fn, void *user, struct err *e)
 {
     struct batch b = {.folders = calloc(BATCH_FOLDERS, sizeof *b.folders), .full = true};
@@ -68,6 +73,9 @@ static int each_folder(const struct ledger *l, folder_fn fn, void *user, struct 
                 result = fn(l, &b.folders[i], user, e);
             ledger__folder_free(&b.folders[i]);
         }
+        if (result == 0 && b.strays.count > 0)
+            result = fn(l, &b.strays, user, e);
+        ledger__folder_free(&b.strays);
     }
     free(b.folders);
     return result;
@@ -175,6 +183,8 @@ static int reconcile_folder(const struct ledger *l, const struct ledger_folder *
     struct manifest m;
     struct err why = {0};
     char manifest_key[MANIFEST_KEY_MAX];
+    if (f->id[0] == '\0')
+        return 0;
     bool has_manifest = ledger__folder_has(f, LEDGER_MANIFEST), buried = ledger__folder_has(f, LEDGER_TOMBSTONE);
     r->found.manifests += has_manifest;
     if (!has_manifest && !buried)
@@ -270,6 +280,8 @@ static int sweep_folder(const struct ledger *l, const struct ledger_folder *f, v
     struct sweeping *s = user;
     struct err why = {0};
     struct job j;
+    if (f->id[0] == '\0')
+        return remove_old(l, f, s, e);
     if (ledger__folder_has(f, LEDGER_TOMBSTONE))
         return sweep_buried(l, f, s, e);
     if (queue_get(l->queue, f->id, &j, &why) != 0) {
@@ -328,13 +340,28 @@ static int sweep_uploads(const struct ledger *l, int64_t age_ms, struct sweeping
     return 0;
 }
 
+static int sweep_locked(const struct ledger *l, int64_t age_ms, int64_t upload_age_ms, struct sweeping *s,
+                        struct err *e)
+{
+    if (expire_jobs(l, s, e) != 0 || ledger_reconcile(l, RECONCILE_AGE_MS, &s->swept.found, e) != 0 ||
+        each_folder(l, sweep_folder, s, e) != 0 || sweep_uploads(l, upload_age_ms, s, e) != 0)
+        return -1;
+    return store_sweep(l->store, age_ms, &s->swept.temporaries, e);
+}
+
 int ledger_sweep(const struct ledger *l, int64_t age_ms, int64_t upload_age_ms, struct ledger_swept *out, struct err *e)
 {
     struct sweeping s = {.before_ms = clock_wall_ms() - age_ms};
-    if (ledger_settle_all(l, INT32_MAX, &s.swept.settled, e) != 0 || expire_jobs(l, &s, e) != 0 ||
-        ledger_reconcile(l, RECONCILE_AGE_MS, &s.swept.found, e) != 0 || each_folder(l, sweep_folder, &s, e) != 0 ||
-        sweep_uploads(l, upload_age_ms, &s, e) != 0 || store_sweep(l->store, age_ms, &s.swept.temporaries, e) != 0)
+    char token[33];
+    bool got;
+    id_random_hex(token, 16);
+    if (ledger_settle_all(l, INT32_MAX, &s.swept.settled, e) != 0 ||
+        queue_lock(l->queue, "sweep", token, LOCK_MS, &got, e) != 0)
         return -1;
-    *out = s.swept;
-    return 0;
+    int result = got ? sweep_locked(l, age_ms, upload_age_ms, &s, e) : 0;
+    if (got)
+        queue_unlock(l->queue, "sweep", token, NULL);
+    if (result == 0)
+        *out = s.swept;
+    return result;
 }

@@ -55,14 +55,21 @@ static inline int redis_launch(struct redis_server *s)
     return 0;
 }
 
-static inline int redis_start(struct redis_server *s)
+/* Its folder is made in `parent`, or in memory: most tests are not about the disk. */
+static inline int redis_start_in(struct redis_server *s, const char *parent)
 {
-    /* A socket's path may have 107 bytes; and these tests are not about the disk. */
-    if (make_fast_scratch(s->folder, sizeof s->folder) != 0)
+    int made =
+        parent ? make_scratch_in(parent, s->folder, sizeof s->folder) : make_fast_scratch(s->folder, sizeof s->folder);
+    if (made != 0)
         return -1;
     snprintf(s->socket, sizeof s->socket, "%s/redis.sock", s->folder);
     snprintf(s->url, sizeof s->url, "unix:%s", s->socket);
     return redis_launch(s);
+}
+
+static inline int redis_start(struct redis_server *s)
+{
+    return redis_start_in(s, NULL);
 }
 
 static inline void redis_kill(struct redis_server *s)

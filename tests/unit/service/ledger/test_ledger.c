@@ -410,11 +410,12 @@ static void the_sweep_removes_what_nothing_refers_to_once_it_is_old(void **state
     put_beside(unfinished, "in/video.mp4");
     manifest_free(&m);
     OK(store_put_bytes(store, "uploads/u0_1/part", "x", 1, &e));
+    OK(store_put_bytes(store, "v1/stray", "x", 1, &e));
     OK(ledger_sweep(&ledger, 60000, 60000, &swept, &e));
     assert_int_equal(swept.removed, 0);
     clock_sleep_ms(20);
     OK(ledger_sweep(&ledger, 10, 60000, &swept, &e));
-    assert_int_equal(swept.removed, 3);
+    assert_int_equal(swept.removed, 4);
     expect_folder(
         key, "ckpt/00000.e1.bb.bin ckpt/00001.e1.bb.bin in/video.mp4 manifest.json out/e1/cc.mp4 out/e1/receipt.json "
              "seg/00000.e1.aa.mkv seg/00001.e1.aa.mkv ");
@@ -422,6 +423,22 @@ static void the_sweep_removes_what_nothing_refers_to_once_it_is_old(void **state
     OK(ledger_sweep(&ledger, 10, 10, &swept, &e));
     assert_int_equal(swept.removed, 1);
     assert_int_equal(state_of(id), JOB_RUNNING);
+}
+
+static void of_many_programs_one_sweeps(void **state)
+{
+    struct ledger_swept swept;
+    struct err e = {0};
+    bool got;
+    (void)state;
+    OK(store_put_bytes(store, "v1/stray", "x", 1, &e));
+    clock_sleep_ms(5);
+    OK(queue_lock(queue, "sweep", "another", 60000, &got, &e));
+    OK(ledger_sweep(&ledger, 1, 1, &swept, &e));
+    assert_int_equal(swept.removed, 0);
+    OK(queue_unlock(queue, "sweep", "another", &e));
+    OK(ledger_sweep(&ledger, 1, 1, &swept, &e));
+    assert_int_equal(swept.removed, 1);
 }
 
 static void a_deletion_that_stopped_half_way_is_finished(void **state)
@@ -501,6 +518,7 @@ int main(void)
         cmocka_unit_test_setup(a_retried_job_runs_again_even_after_the_loss_of_redis, fresh),
         cmocka_unit_test_setup(what_a_reaper_ended_is_settled_too, fresh),
         cmocka_unit_test_setup(the_sweep_removes_what_nothing_refers_to_once_it_is_old, fresh),
+        cmocka_unit_test_setup(of_many_programs_one_sweeps, fresh),
         cmocka_unit_test_setup(a_deletion_that_stopped_half_way_is_finished, fresh),
         cmocka_unit_test_setup(jobs_are_deleted_when_their_time_is_over, fresh),
         cmocka_unit_test_setup(one_broken_manifest_does_not_hide_the_others, fresh),
