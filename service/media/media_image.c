@@ -54,6 +54,7 @@ static int open_encoder(struct media_png *p, enum AVCodecID id, enum AVPixelForm
         p->encoder->flags |= AV_CODEC_FLAG_QSCALE;
         p->encoder->global_quality = p->frame->quality = quantizer * FF_QP2LAMBDA;
         p->encoder->color_range = AVCOL_RANGE_JPEG;
+        p->encoder->dct_algo = FF_DCT_INT; /* the automatic choice differs between processors */
     } else {
         p->encoder->compression_level = 6;
         av_opt_set(p->encoder->priv_data, "pred", "mixed", 0);

@@ -3,6 +3,7 @@
  * variable rate. Where the nominal rate explains every one of them they are made exact again. */
 #include "media/media_int.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 /* Products of three 31-bit numbers occur below. */
@@ -78,6 +79,23 @@ static bool is_steady(const struct media_timeline *t, int32_t num, int32_t den)
     return true;
 }
 
+/* A rate that somebody measured is seldom exact: the whole number or the 1000/1001 of one that is as good as the same.
+ */
+static void tidy_rate(int32_t *num, int32_t *den)
+{
+    double rate = *den > 0 ? (double)*num / *den : 0;
+    int32_t whole = (int32_t)(rate + 0.5), ntsc = (int32_t)(rate * 1.001 + 0.5);
+    if (rate < 1 || rate > 1000)
+        return;
+    if (fabs(rate - whole) < 0.0004 * rate) {
+        *num = whole;
+        *den = 1;
+    } else if (fabs(rate - ntsc / 1.001) < 0.0004 * rate) {
+        *num = ntsc * 1000;
+        *den = 1001;
+    }
+}
+
 static void make_exact(struct media_timeline *t, int32_t num, int32_t den)
 {
     int64_t factor = 1;
@@ -112,6 +130,12 @@ int media__timeline_finish(struct media_timeline *t, bool coarse, int32_t nomina
                            (long long)i);
         shortest = gap < shortest ? gap : shortest;
         longest = gap > longest ? gap : longest;
+    }
+    int32_t tidy_num = nominal_num, tidy_den = nominal_den;
+    tidy_rate(&tidy_num, &tidy_den);
+    if (is_steady(t, tidy_num, tidy_den)) {
+        nominal_num = tidy_num;
+        nominal_den = tidy_den;
     }
     bool steady = is_steady(t, nominal_num, nominal_den);
     if (t->last_duration <= 0 || t->last_duration > most)

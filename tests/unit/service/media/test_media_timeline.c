@@ -47,6 +47,22 @@ static void rounded_times_become_exact_again(void **state)
     media__list_free(&t.pts);
 }
 
+static void a_measured_rate_is_tidied(void **state)
+{
+    static const int32_t measured[][2] = {{2997, 125}, {23976, 1000}, {10007, 417}};
+    (void)state;
+    for (size_t k = 0; k < 3; k++) {
+        struct media_timeline t = times_of(1, 1000);
+        struct media_info info = {0};
+        for (int i = 0; i < 100; i++)
+            media__list_add(&t.pts, lround(k == 2 ? i * 1000.0 / 24 : i * 1001.0 / 24), NULL);
+        assert_int_equal(media__timeline_finish(&t, true, measured[k][0], measured[k][1], &info, NULL), 0);
+        assert_int_equal(info.fps_num, k == 2 ? 24 : 24000);
+        assert_int_equal(info.fps_den, k == 2 ? 1 : 1001);
+        media__list_free(&t.pts);
+    }
+}
+
 static void a_variable_rate_keeps_its_times(void **state)
 {
     static const int64_t pts[] = {0, 42, 83, 208, 250, 1250};
@@ -112,9 +128,13 @@ static void orientations_are_what_exif_says(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_steady_rate_is_exact),          cmocka_unit_test(rounded_times_become_exact_again),
-        cmocka_unit_test(a_variable_rate_keeps_its_times), cmocka_unit_test(two_frames_at_one_time_are_refused),
-        cmocka_unit_test(far_off_times_are_refused),       cmocka_unit_test(orientations_are_what_exif_says),
+        cmocka_unit_test(a_steady_rate_is_exact),
+        cmocka_unit_test(rounded_times_become_exact_again),
+        cmocka_unit_test(a_measured_rate_is_tidied),
+        cmocka_unit_test(a_variable_rate_keeps_its_times),
+        cmocka_unit_test(two_frames_at_one_time_are_refused),
+        cmocka_unit_test(far_off_times_are_refused),
+        cmocka_unit_test(orientations_are_what_exif_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
