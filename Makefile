@@ -46,7 +46,7 @@ setup: ; @tools/setup                                                           
 build: $(PROGRAMS) $(B)/libmodel_shim.so                                                      ## the programs and the model library, into build/
 demo: setup ; @$(MAKE) -s build && demo/run                                                   ## colour the sample shot through the HTTP API
 test: setup ; @$(MAKE) -s tests && $(PYTHON) tests/run.py --build $(B)                        ## every test that needs no GPU
-tests: build $(TESTS)                                                                         ## build the programs and the tests
+tests: build $(TESTS) $(B)/tests/bench/paint_art                                                                         ## build the programs and the tests
 check: setup ; @$(MAKE) -s lint                                                               ## format, layers, headers, exports, scripts
 lint: format-check layers headers exports rules                                               ## check without setup
 parity: build ; @$(B)/longanim parity tests/goldens                                           ## the networks against the reference's numbers

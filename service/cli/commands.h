@@ -6,6 +6,8 @@
 #define CLI_COMMANDS(X)                                                                                                \
     X("serve", cli_serve, "run everything on this machine: queue, API, one worker, a folder as store")                 \
     X("colorize", cli_colorize, "colour one shot here and now, without a server")                                      \
+    X("paint", cli_paint, "exact paint: snap any coloured version of a shot to its line art")                          \
+    X("evaluate", cli_evaluate, "measure a coloured shot against the true one")                                        \
     X("submit", cli_submit, "send a shot to a server; prints the job's id")                                            \
     X("status", cli_status, "show a job")                                                                              \
     X("watch", cli_watch, "follow a job to its end")                                                                   \

@@ -73,7 +73,8 @@ enum media_format {
 struct media_writer;
 struct media_write_conf {
     enum media_format format;
-    int32_t width, height, channels; /* of the frames that will be put */
+    int32_t width, height, channels; /* of the frames that will be put; zips also take 1 = grey, 2 = 16-bit grey (MSB
+                                      * first): a byte per channel in both cases */
     int32_t time_base_num, time_base_den;
     int32_t fps_num, fps_den; /* nominal; may be 0/1 when the rate varies */
     int32_t threads;          /* 0 = default; output does not depend on the machine's core count */

@@ -66,11 +66,13 @@ static int open_encoder(struct media_png *p, enum AVCodecID id, enum AVPixelForm
 
 int media__png_new(struct media_png **out, int32_t w, int32_t h, int channels, struct err *e)
 {
+    static const enum AVPixelFormat formats[] = {
+        [1] = AV_PIX_FMT_GRAY8, [2] = AV_PIX_FMT_GRAY16BE, [3] = AV_PIX_FMT_RGB24, [4] = AV_PIX_FMT_RGBA};
     struct media_png *p = calloc(1, sizeof *p);
     if (!p)
         return err_set(e, ERR_encode_failed, "no memory to encode a picture");
     p->channels = channels;
-    if (open_encoder(p, AV_CODEC_ID_PNG, channels == 4 ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24, w, h, 0, e) != 0) {
+    if (open_encoder(p, AV_CODEC_ID_PNG, formats[channels], w, h, 0, e) != 0) {
         media__png_free(p);
         return -1;
     }

@@ -42,8 +42,8 @@ static void free_writer(struct media_writer *w)
 static int check_conf(const struct media_write_conf *c, struct err *e)
 {
     bool sized = c->width > 0 && c->height > 0 && c->width <= 16384 && c->height <= 16384;
-    if (!sized || (c->channels != 3 && c->channels != 4) || c->time_base_num <= 0 || c->time_base_den <= 0 ||
-        c->fps_num < 0 || c->fps_den < 0)
+    if (!sized || c->channels < (c->format == MEDIA_PNG_ZIP ? 1 : 3) || c->channels > 4 || c->time_base_num <= 0 ||
+        c->time_base_den <= 0 || c->fps_num < 0 || c->fps_den < 0)
         return err_set(e, ERR_encode_failed, "a video of %d x %d pixels with time base %d/%d cannot be written",
                        c->width, c->height, c->time_base_num, c->time_base_den);
     return 0;

@@ -61,9 +61,6 @@ void paint_conf_init(struct paint_conf *c, int32_t width, int32_t height);
 /* Has this reference flat colours (a colour model, a painted frame), or is it photographic? */
 bool paint_is_flat(const struct paint_image *reference);
 
-/* Is this frame line art (thin dark or coloured lines on plain paper or on transparency)? */
-bool paint_is_lineart(const struct paint_image *frame);
-
 struct paint;
 struct paint_scratch;
 
