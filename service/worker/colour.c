@@ -180,6 +180,8 @@ static enum step on_error(struct run *r, const json_t *m)
     wire_get_err(m, &e);
     if (e.code == ERR_canceled_by_user && r->stop != STEP_GO_ON)
         return r->stop;
+    if (e.code == ERR_overloaded) /* its decoder was killed */
+        e.code = ERR_worker_lost;
     if (e.code == ERR_gpu_fault || e.code == ERR_gpu_oom)
         engine_link_kill(&r->w->engine);
     return fail(r, &e);

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 enum { PROGRESS_MS = 100 /* between two reports of the same stage */, SEGMENTS_MAX = 100000 };
 
@@ -176,6 +177,7 @@ int engine_child(const struct config *conf, bool low_memory)
                              .threads = (int32_t)conf->threads,
                              .low_memory = low_memory};
     engine_limits(&ec.limits, conf);
+    prctl(PR_SET_NAME, "longanim-engine");
     signal(SIGINT, SIG_IGN); /* the parent decides when a run ends; its death is heard on the socket */
     signal(SIGTERM, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);

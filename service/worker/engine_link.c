@@ -1,5 +1,6 @@
 #include "worker/engine_link.h"
 
+#include "base/fs.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/proc.h"
@@ -22,7 +23,10 @@ void engine_link_init(struct engine_link *l, struct lease *lease, char **argumen
 int engine_link_start(struct engine_link *l, bool low_memory, struct err *e)
 {
     int pair[2];
+    char folder[FS_PATH_MAX], path[FS_PATH_MAX];
     engine_link_kill(l);
+    if (fs_program_dir(folder, e) != 0 || fs_join(path, folder, "longanim-worker", e) != 0)
+        return -1;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         return err_set(e, ERR_internal, "socketpair: %s", strerror(errno));
     char **argv = calloc((size_t)l->argument_count + 4, sizeof *argv);
@@ -37,7 +41,7 @@ int engine_link_start(struct engine_link *l, bool low_memory, struct err *e)
         argv[n++] = l->arguments[i];
     struct proc_fd fd = {.parent_fd = pair[1], .child_fd = ENGINE_CHILD_FD};
     pid_t pid = 0;
-    int failed = proc_spawn(&pid, "/proc/self/exe", argv, NULL, &fd, 1, SIGKILL, e);
+    int failed = proc_spawn(&pid, path, argv, NULL, &fd, 1, SIGKILL, e);
     free(argv);
     close(pair[1]);
     if (failed) {
