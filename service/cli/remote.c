@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ANSWER_MAX = 16 << 20, PROBLEM_MAX = 64 << 10 };
+enum { ANSWER_MAX = 16 << 20 };
 
 int remote_open(struct remote *r, const struct config *c, struct err *e)
 {
@@ -71,14 +71,12 @@ void remote_problem(int status, const struct buf *body, struct err *e)
 int remote_call(struct remote *r, struct http_request *q, json_t **out, struct err *e)
 {
     struct http_response response;
-    struct buf body, problem;
+    struct buf body;
     buf_init(&body, ANSWER_MAX);
-    buf_init(&problem, PROBLEM_MAX);
     q->out = &body;
-    q->problem = &problem;
     int failed = http_do(r->http, q, &response, e);
     if (!failed && response.status >= 300) {
-        remote_problem(response.status, &problem, e);
+        remote_problem(response.status, &body, e);
         failed = -1;
     }
     json_t *answer = !failed && body.size ? json_parse(body.data, body.size, ERR_internal, e) : NULL;
@@ -89,7 +87,6 @@ int remote_call(struct remote *r, struct http_request *q, json_t **out, struct e
     else
         json_decref(answer);
     buf_free(&body);
-    buf_free(&problem);
     return failed ? -1 : 0;
 }
 

@@ -11,7 +11,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { PROGRESS_MS = 1000 /* new progress is reported this soon, whatever the beat */, RETRY_MS = 200 };
+enum { PROGRESS_MS = 500 /* new progress is reported this soon, whatever the beat */, RETRY_MS = 200 };
 
 struct lease {
     struct queue *queue; /* the beating thread's own connection */

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import requests
 
@@ -16,16 +17,13 @@ JOBS, SEEDS, KILLS = 50, 5, 24
 def family(pid):
     """{program: pid} of everything below `pid`."""
     found = {}
-    try:
-        children = open(f"/proc/{pid}/task/{pid}/children").read().split()
-    except OSError:
-        return found
-    for child in children:
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
-            name = open(f"/proc/{child}/comm").read().strip()
+            for child in task.read_text().split():
+                name = Path(f"/proc/{child}/comm").read_text().strip()
+                found = {**family(child), **found, name: int(child)}
         except OSError:
             continue
-        found = {**family(child), **found, name: int(child)}
     return found
 
 
