@@ -223,7 +223,7 @@ static int on_progress(void *user, const struct mdl_progress *p)
     double inside = p->steps > 0 ? (double)p->step / p->steps : 0;
     double segment = stage_rows[p->stage].begin + stage_rows[p->stage].share * inside;
     double all = (p->segment + segment) / r->plan.segments;
-    int32_t ppm = 20000 + (int32_t)(930000 * (all > 1 ? 1 : all));
+    int32_t ppm = SURVEY_PPM + (int32_t)((RENDER_PPM - SURVEY_PPM) * (all > 1 ? 1 : all));
     if (ppm > r->fraction_ppm)
         r->fraction_ppm = ppm;
     return engine__progress(r, stage_rows[p->stage].name, r->fraction_ppm, p->step, p->steps, p->frames_done,

@@ -66,8 +66,13 @@ struct engine__run {
     int32_t fraction_ppm;
     struct err trouble; /* of a callback, which can only say "stop" */
 
+    /* render */
+    const char *snapped; /* "none", "flat" or "smooth" */
     struct engine_result result;
 };
+
+/* Where the progress of the stages ends, in millionths of the whole. */
+enum { SURVEY_PPM = 20000, RENDER_PPM = 950000 /* begins */, SNAP_PPM = 970000, WRITTEN_PPM = 995000 };
 
 /* The stages. */
 int engine__survey(struct engine__run *r, struct err *e);

@@ -87,7 +87,7 @@ static int ask_plan(struct engine__run *r, struct mdl_plan *out, struct err *e)
 
 int engine__plan(struct engine__run *r, struct err *e)
 {
-    if (engine__progress(r, "load", 20000, 0, 0, 0, e) != 0)
+    if (engine__progress(r, "load", SURVEY_PPM, 0, 0, 0, e) != 0)
         return -1;
     if (engine__model(r->g, r->job->params->model, &r->model, &r->model_row, e) != 0)
         return -1;

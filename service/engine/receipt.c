@@ -95,6 +95,7 @@ int engine__receipt(struct engine__run *r, struct err *e)
     json_put_str(o, "model_name", r->model_row->name);
     json_put(o, "model", model);
     json_put(o, "plan", plan_json(r));
+    json_put_str(o, "snap", r->snapped);
     json_put(o, "versions", versions);
     char *text = json_text(o, false);
     int failed = engine__path(r, r->result.receipt_path, "receipt.json", e) != 0 ||

@@ -4,6 +4,7 @@
 
 #include "engine/contact.h"
 #include "engine/shot.h"
+#include "engine/snap.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,6 +58,7 @@ static const char *zip_name(const struct engine__run *r, int64_t index, char *ou
 /* What the loop over the frames works with. */
 struct canvas {
     struct shot *shot;
+    struct snap *snap; /* NULL = the network's frames as they are */
     struct media_writer *writer;
     struct contact contact;
     uint8_t *rgb; /* one frame at the result's size */
@@ -67,12 +69,21 @@ static int render_frame(struct engine__run *r, struct canvas *c, int64_t i, stru
     char name[1100];
     const uint8_t *from;
     int64_t input = i + r->skip_first;
-    if (shot_frame(c->shot, i, &from, e) != 0 ||
-        media_scale(from, r->plan.width, r->plan.height, 3, c->rgb, r->result.width, r->result.height, e) != 0 ||
+    int32_t width = r->plan.width, height = r->plan.height;
+    if (shot_frame(c->shot, i, &from, e) != 0)
+        return -1;
+    if (c->snap) {
+        width = r->info.width;
+        height = r->info.height;
+        if (snap_frame(c->snap, i, from, &from, e) != 0)
+            return -1;
+    }
+    if (media_scale(from, width, height, 3, c->rgb, r->result.width, r->result.height, e) != 0 ||
         contact_offer(&c->contact, i, c->rgb, e) != 0 ||
         media_writer_put(c->writer, c->rgb, r->pts[input], zip_name(r, input, name, sizeof name), e) != 0)
         return -1;
-    int32_t ppm = 950000 + (int32_t)(45000 * (i + 1) / r->plan.frames);
+    int32_t begin = c->snap ? SNAP_PPM : RENDER_PPM;
+    int32_t ppm = begin + (int32_t)((WRITTEN_PPM - begin) * (i + 1) / r->plan.frames);
     return engine__progress(r, "render", ppm, 0, 0, r->plan.frames, e);
 }
 
@@ -100,6 +111,8 @@ static int render_all(struct engine__run *r, struct canvas *c, struct err *e)
     if (!c->rgb)
         return err_set(e, ERR_internal, "out of memory");
     c->shot = shot_new(r->segments, r->done, r->plan.width, r->plan.height, &r->g->conf.limits);
+    if (snap_open(&c->snap, r, c->shot, e) != 0)
+        return -1;
     if (contact_init(&c->contact, 0, r->plan.frames - 1, to->width, to->height, e) != 0 ||
         media_writer_open(&c->writer, to->path, &conf, e) != 0)
         return -1;
@@ -135,6 +148,7 @@ int engine__render(struct engine__run *r, struct err *e)
     failed = failed || render_all(r, &c, e) != 0 || hash_file(to->path, to->sha256, &to->bytes, e) != 0;
     media_writer_abort(c.writer);
     contact_fini(&c.contact);
+    snap_close(c.snap);
     shot_free(c.shot);
     free(c.rgb);
     if (failed)

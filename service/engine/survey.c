@@ -93,8 +93,8 @@ static int survey_frames(struct engine__run *r, struct media_reader *reader, uin
             lineart_vote(&votes, lineart_detect(rgb, f.width, f.height));
         if (keep_times(r, &f, &capacity, e) != 0)
             return -1;
-        int64_t ppm = r->frames * 20000 / expected;
-        if (engine__progress(r, "decode", ppm > 20000 ? 20000 : (int32_t)ppm, 0, 0, 0, e) != 0)
+        int64_t ppm = r->frames * SURVEY_PPM / expected;
+        if (engine__progress(r, "decode", ppm > SURVEY_PPM ? SURVEY_PPM : (int32_t)ppm, 0, 0, 0, e) != 0)
             return -1;
     }
     if (r->frames == 0)

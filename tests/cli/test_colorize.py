@@ -71,10 +71,10 @@ def test_the_same_request_gives_the_same_bytes(tmp_path):
     video = make_video(tmp_path / "in.mp4", 40)
     outputs = []
     for name in ("a.mp4", "b.mp4"):
-        assert colorize(tmp_path, video, name).returncode == 0
+        assert colorize(tmp_path, video, name, output__snap="none").returncode == 0
         outputs.append((tmp_path / name).read_bytes())
     assert outputs[0] == outputs[1]
-    assert colorize(tmp_path, video, "c.mp4", seed=8).returncode == 0
+    assert colorize(tmp_path, video, "c.mp4", seed=8, output__snap="none").returncode == 0
     assert (tmp_path / "c.mp4").read_bytes() != outputs[0]
 
 
@@ -120,6 +120,24 @@ def test_an_explicit_size_is_the_size_of_the_result(tmp_path):
     assert colorize(tmp_path, video, size="96x80").returncode == 0
     result = probe(tmp_path / "out.mp4")
     assert (result["width"], result["height"]) == (96, 80)
+
+
+def test_region_snap_gives_exact_paint_under_the_lines(tmp_path):
+    """auto snaps line art: inside the circle there is one colour, the reference's; none leaves what the network made."""
+    video = make_video(tmp_path / "in.mkv", 12)
+    kinds = {}
+    for snap in ("auto", "region", "none"):
+        done = colorize(tmp_path, video, f"{snap}.zip", output__snap=snap, receipt=tmp_path / "receipt.json")
+        assert done.returncode == 0, done.stderr
+        kinds[snap] = json.loads((tmp_path / "receipt.json").read_text())["snap"]
+    assert kinds == {"auto": "flat", "region": "flat", "none": "none"}
+    assert (tmp_path / "auto.zip").read_bytes() == (tmp_path / "region.zip").read_bytes() != (tmp_path / "none.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "auto.zip") as archive:
+        for n, name in enumerate(archive.namelist()):
+            frame = numpy.frombuffer(ffmpeg(["-f", "image2pipe", "-i", "-", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"],
+                                            archive.read(name)), numpy.uint8).reshape(48, 64, 3)
+            x = int(64 * (0.3 + 0.4 * n / 11))
+            assert (frame[22:27, x - 3:x + 4] == (200, 120, 60)).all()
 
 
 def test_line_art_is_recognised_and_colour_is_not(tmp_path):

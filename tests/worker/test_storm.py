@@ -45,7 +45,7 @@ def test_nothing_is_lost_in_a_storm_of_kills(tmp_path):
     for seed in range(SEEDS):
         out = tmp_path / f"{seed}.mp4"
         subprocess.run([BUILD / "longanim", "colorize", "--video", video, "--reference", reference, "--out", out, "--model",
-                        "null:segment=10,overlap=2", "--seed", str(seed)], check=True, capture_output=True)
+                        "null:segment=10,overlap=2", "--seed", str(seed), "--output.snap", "none"], check=True, capture_output=True)
         wanted[seed] = out.read_bytes()
     settings = {"models": "null=null:segment=10,overlap=2", "lease_ms": 1200, "beat_ms": 200, "retry_base_ms": 20,
                 "sweep_ms": 500, "max_attempts": 3}
@@ -55,7 +55,8 @@ def test_nothing_is_lost_in_a_storm_of_kills(tmp_path):
         def submit():
             for n in range(JOBS):
                 def post():
-                    return serve.post_job(video, reference, headers={"Idempotency-Key": f"job-{n}"}, seed=n % SEEDS)
+                    return serve.post_job(video, reference, headers={"Idempotency-Key": f"job-{n}"}, seed=n % SEEDS,
+                                          **{"output.snap": "none"})
                 response = patiently(post)
                 assert response.status_code == 202, response.text
                 ids[n] = response.json()["id"]

@@ -1,0 +1,145 @@
+#include "engine/snap.h"
+
+#include "base/log.h"
+#include "paint/paint.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct snap {
+    struct engine__run *r;
+    struct paint *paint;
+    struct paint_scratch *scratch;
+    struct media_reader *input;
+    uint8_t *lines, *result; /* one frame each, at the input's size */
+};
+
+static bool wanted(const struct engine__run *r)
+{
+    int snap = r->job->params->output_snap;
+    return r->input_kind == MDL_INPUT_LINEART &&
+           (snap == SNAP_REGION || (snap == SNAP_AUTO && r->job->params->profile == PROFILE_COMPLETE));
+}
+
+/* The input from the frame that the result begins with. */
+static int rewind_input(struct snap *s, struct err *e)
+{
+    struct media_frame f;
+    media_reader_close(s->input);
+    s->input = NULL;
+    if (engine__open_input(s->r, &s->input, e) != 0)
+        return -1;
+    for (int64_t i = 0; i < s->r->skip_first; i++)
+        if (engine__next(s->r, s->input, s->lines, &f, e) < 0)
+            return -1;
+    return 0;
+}
+
+static int next_lines(struct snap *s, struct paint_image *out, struct err *e)
+{
+    struct media_frame f;
+    int got = engine__next(s->r, s->input, s->lines, &f, e);
+    if (got == 0)
+        return err_set(e, ERR_media_truncated, "the video ended early at its last reading");
+    *out = (struct paint_image){s->lines, s->r->info.width, s->r->info.height, 3};
+    return got < 0 ? -1 : 0;
+}
+
+static struct paint_image network_frame(const struct snap *s, const uint8_t *rgb)
+{
+    return (struct paint_image){rgb, s->r->plan.width, s->r->plan.height, 3};
+}
+
+static int observe_all(struct snap *s, struct shot *shot, struct err *e)
+{
+    struct engine__run *r = s->r;
+    for (int64_t i = 0; i < r->plan.frames; i++) {
+        struct paint_image lines, proposal;
+        const uint8_t *rgb;
+        if (next_lines(s, &lines, e) != 0 || shot_frame(shot, i, &rgb, e) != 0)
+            return -1;
+        proposal = network_frame(s, rgb);
+        int32_t ppm = RENDER_PPM + (int32_t)((SNAP_PPM - RENDER_PPM) * (i + 1) / r->plan.frames);
+        if (paint_observe(s->paint, &lines, &proposal, e) != 0 ||
+            engine__progress(r, "snap", ppm, 0, 0, r->plan.frames, e) != 0)
+            return -1;
+    }
+    return paint_decide(s->paint, e);
+}
+
+static int open_paint(struct snap *s, struct err *e)
+{
+    struct engine__run *r = s->r;
+    struct paint_conf conf;
+    struct paint_image references[4];
+    for (int i = 0; i < r->job->reference_count; i++)
+        references[i] = (struct paint_image){r->references[i].rgb, r->references[i].width, r->references[i].height, 3};
+    paint_conf_init(&conf, r->info.width, r->info.height);
+    return paint_open(&s->paint, &conf, references, r->job->reference_count, NULL, e);
+}
+
+static int prepare(struct snap *s, struct shot *shot, struct err *e)
+{
+    size_t bytes = (size_t)s->r->info.width * (size_t)s->r->info.height * 3;
+    s->lines = malloc(bytes);
+    s->result = malloc(bytes);
+    if (!s->lines || !s->result)
+        return err_set(e, ERR_internal, "out of memory");
+    if (rewind_input(s, e) != 0 || observe_all(s, shot, e) != 0 || rewind_input(s, e) != 0)
+        return -1;
+    s->scratch = paint_scratch_new(s->paint);
+    return s->scratch ? 0 : err_set(e, ERR_internal, "out of memory");
+}
+
+int snap_open(struct snap **out, struct engine__run *r, struct shot *shot, struct err *e)
+{
+    struct err why = {0};
+    *out = NULL;
+    r->snapped = "none";
+    if (!wanted(r))
+        return 0;
+    struct snap *s = calloc(1, sizeof *s);
+    if (!s)
+        abort();
+    s->r = r;
+    int failed = open_paint(s, &why);
+    bool unfit = failed && (why.code == ERR_params_invalid || why.code == ERR_media_unreadable);
+    if (unfit && r->job->params->output_snap == SNAP_AUTO) {
+        log_err(LOG_INFO, "engine.not_snapped", NULL, &why);
+        snap_close(s);
+        return 0;
+    }
+    if (!failed)
+        failed = prepare(s, shot, &why);
+    if (failed) {
+        snap_close(s);
+        if (e)
+            *e = why;
+        return -1;
+    }
+    r->snapped = paint_mode_used(s->paint) == PAINT_FLAT ? "flat" : "smooth";
+    *out = s;
+    return 0;
+}
+
+void snap_close(struct snap *s)
+{
+    if (!s)
+        return;
+    media_reader_close(s->input);
+    paint_scratch_free(s->scratch);
+    paint_close(s->paint);
+    free(s->lines);
+    free(s->result);
+    free(s);
+}
+
+int snap_frame(struct snap *s, int64_t index, const uint8_t *proposal, const uint8_t **out_rgb, struct err *e)
+{
+    struct paint_planes planes = {.result = s->result, .result_channels = 3};
+    struct paint_image lines, network = network_frame(s, proposal);
+    if (next_lines(s, &lines, e) != 0 || paint_render(s->paint, s->scratch, index, &lines, &network, &planes, e) != 0)
+        return -1;
+    *out_rgb = s->result;
+    return 0;
+}

@@ -1,0 +1,19 @@
+/* snap.h - region snap over a whole shot: exact paint under the input's own lines. Wraps paint/ for the render. */
+#ifndef LONGANIM_ENGINE_SNAP_H
+#define LONGANIM_ENGINE_SNAP_H
+
+#include "engine/engine_int.h"
+#include "engine/shot.h"
+
+struct snap;
+
+/* Looks at every frame of the input and of `shot` once. *out is NULL, and that is no error, when the shot is not to be
+ * snapped: it was not asked for, the input is not line art, or (with "auto") its size or references do not allow it. */
+int snap_open(struct snap **out, struct engine__run *r, struct shot *shot, struct err *e);
+void snap_close(struct snap *s); /* NULL is fine */
+
+/* Frame `index` of the result, at the input's size; rising by one per call from 0. proposal: the network's frame.
+ * The pixels are borrowed until the next call. */
+int snap_frame(struct snap *s, int64_t index, const uint8_t *proposal, const uint8_t **out_rgb, struct err *e);
+
+#endif
