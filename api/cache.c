@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SHARDS = 16, BUCKETS = 1024 };
+enum { SHARDS = 16, BUCKETS = 1024, RETRY_MAX_S = 15 };
 
 /* Known without a snapshot, too: then it holds back snapshots older than the news. */
 struct entry {
@@ -50,12 +50,14 @@ int snapshot_retry_after_s(const struct job *job)
 {
     int64_t seconds;
 
+    if (job_state_terminal(job->state))
+        return RETRY_MAX_S; /* nothing will ever change */
     if (job->state == JOB_RUNNING)
         return 1;
     if (job->state == JOB_WAITING)
         return 2;
     seconds = 1 + job->queue_position / 4;
-    return seconds > 15 ? 15 : (int)seconds;
+    return seconds > RETRY_MAX_S ? RETRY_MAX_S : (int)seconds;
 }
 
 static struct answer *make_answer(int status, const struct snapshot *s)
@@ -64,7 +66,7 @@ static struct answer *make_answer(int status, const struct snapshot *s)
 
     answer_header(a, "ETag", "%s", s->tag);
     answer_header(a, "Cache-Control", "private, no-cache");
-    if (!s->terminal)
+    if (!s->terminal || status == 304)
         answer_header(a, "Retry-After", "%d", snapshot_retry_after_s(&s->job));
     return a;
 }

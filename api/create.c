@@ -22,6 +22,7 @@ enum {
     TEXT_MAX_BYTES = 1 << 18,     /* of a text part or the JSON body */
     OVERHEAD_MAX_BYTES = 1 << 20, /* what a multipart body may have besides its files */
     DEADLINE_MAX_S = 30 * 86400,
+    RECONCILE_WAIT_MS = 10000,
 };
 
 /* ---- the header block ---- */
@@ -131,15 +132,45 @@ static int64_t reservation_ms(const struct app *app)
     return 2 * app->config->lease_ms;
 }
 
+/* Redis may have lost its data, keys included, and nobody may have told it yet what the store knows. Then a repeat would
+ * look like a first request. */
+static int wait_reconciled(struct worker *w, bool *waited, struct err *e)
+{
+    int64_t until = clock_mono_ms() + RECONCILE_WAIT_MS;
+    char generation[96];
+
+    *waited = false;
+    for (;;) {
+        if (queue_generation(w->queue, generation, e))
+            return -1;
+        if (generation[0] && generation[strlen(generation) - 1] != ':')
+            return 0;
+        if (clock_mono_ms() >= until)
+            return err_set(e, ERR_dependency_redis, "the queue is being restored");
+        *waited = true;
+        clock_sleep_ms(50);
+    }
+}
+
+static int reserve_once(struct creation *c, struct worker *w, enum queue_idem *state, struct err *e)
+{
+    if (queue_idem_reserve(w->queue, c->who.tenant, c->idempotency_key, c->holder, reservation_ms(c->app), state,
+                           c->replay_id, c->replay_fingerprint, e))
+        return -1;
+    c->reserved = *state == QUEUE_IDEM_RESERVED;
+    c->reserved_ms = clock_mono_ms();
+    return 0;
+}
+
 int create_reserve(struct creation *c, struct worker *w, struct err *e)
 {
     enum queue_idem state;
+    bool waited;
 
-    if (queue_idem_reserve(w->queue, c->who.tenant, c->idempotency_key, c->holder, reservation_ms(c->app), &state,
-                           c->replay_id, c->replay_fingerprint, e))
+    if (reserve_once(c, w, &state, e))
         return -1;
-    c->reserved = state == QUEUE_IDEM_RESERVED;
-    c->reserved_ms = clock_mono_ms();
+    if (state == QUEUE_IDEM_RESERVED && (wait_reconciled(w, &waited, e) || (waited && reserve_once(c, w, &state, e))))
+        return -1;
     if (state == QUEUE_IDEM_IN_PROGRESS)
         return err_set(e, ERR_idempotency_in_progress, "the first request with this Idempotency-Key is still running");
     return 0;

@@ -218,7 +218,7 @@ void files_logs(struct req *r, struct worker *w)
     struct buf all, one;
     struct err e;
     size_t size;
-    char *data, path[32], key[MANIFEST_KEY_MAX];
+    char *data, path[48], key[MANIFEST_KEY_MAX];
 
     buf_init(&all, SMALL_MAX_BYTES);
     buf_init(&one, SMALL_MAX_BYTES);

@@ -47,8 +47,11 @@ class Service:
         return self.workers[-1]
 
     def close(self):
+        alive = self.api.process.poll() is None
         for program in [*self.workers, self.api, self.redis]:
             program.close()
+        if alive:
+            assert self.api.process.returncode == 0, self.api.log.read_text()[-3000:]
 
     def __enter__(self):
         return self

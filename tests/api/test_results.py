@@ -1,13 +1,10 @@
 """What a job made, with a real worker and the null model: result, segments, preview, receipt, events, cancel while it runs."""
 import hashlib
 import json
-import threading
-import time
 
 import pytest
 import requests
 
-import wire
 from support.longanim import make_video, until
 
 
@@ -141,27 +138,22 @@ def test_an_id_that_is_not_retained_resets(running, done):
         assert events[-1][2]["state"] == "succeeded" and len(events) > 2
 
 
-def test_many_streams_hear_of_the_same_job(service, media):
-    """Before any worker runs in this module's service nothing moves, so all of them wait; then one cancel reaches all."""
-    api = service.api
-    job = api.post_job(media.video, media.reference, headers={"X-Start-Deadline": "600"}, priority=0).json()["id"]
-    sockets = [wire.open_socket(api.base) for _ in range(300)]
-    for sock in sockets:
-        sock.sendall(b"GET /jobs/%s/events HTTP/1.1\r\nHost: x\r\n\r\n" % job.encode())
-    for sock in sockets:
-        data = b""
-        while b"event: state" not in data:
-            data += sock.recv(65536)
-    for sock in sockets[::10]:
-        sock.close()
-    api.request("POST", f"/jobs/{job}/cancel")
-    for n, sock in enumerate(sockets):
-        if n % 10:
-            data = b""
-            while b"\r\n0\r\n\r\n" not in data:
-                piece = sock.recv(65536)
-                assert piece
-                data += piece
-            assert b'"terminal":true' in data
-            sock.close()
-    assert api.get("/docs").status_code == 200
+def test_cancel_stops_a_running_job(running, media, long_video):
+    job = running.api.submit(long_video, media.reference, {"steps": 200})["id"]
+    running.api.wait(job, {"running"})
+    response = running.api.request("POST", f"/jobs/{job}/cancel")
+    assert response.status_code == 202 and response.json()["cancel_requested"] and response.json()["state"] == "running"
+    ended = running.api.wait(job, seconds=10)
+    assert ended["state"] == "canceled" and ended["result"] is None
+    running.api.problem("GET", f"/jobs/{job}/result", 409, "job_has_no_result")
+
+
+def test_a_running_job_has_no_result_yet_and_cannot_be_deleted(running, media, long_video):
+    job = running.api.submit(long_video, media.reference, {"steps": 100})["id"]
+    running.api.wait(job, {"running"})
+    assert running.api.problem("GET", f"/jobs/{job}/result", 409, "result_not_ready")["retryable"]
+    running.api.problem("DELETE", f"/jobs/{job}", 409, "job_not_terminal")
+    running.api.problem("POST", f"/jobs/{job}/retry", 409, "job_not_failed")
+    running.api.request("POST", f"/jobs/{job}/cancel")
+    running.api.wait(job, {"canceled"}, 10)
+    assert running.api.request("DELETE", f"/jobs/{job}").status_code == 204
