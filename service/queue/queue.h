@@ -3,7 +3,8 @@
  * Threads: a struct queue is one connection and belongs to one thread at a time. It connects lazily and again after
  * every failure; a script whose reply was lost is repeated once by queue.c itself, and callers may repeat any call.
  * The program must ignore SIGPIPE (proc_signals does).
- * Errors: dependency_redis when Redis cannot be reached (or says so); others are named at the function.
+ * Errors: dependency_redis when Redis cannot be reached (or says so), and for questions about what is not there while
+ * the data may have been lost (no queue_mark_reconciled yet); others are named at the function.
  * Time inside is Redis' clock only. Keys and scripts: docs/queue.md. */
 #ifndef LONGANIM_QUEUE_QUEUE_H
 #define LONGANIM_QUEUE_QUEUE_H

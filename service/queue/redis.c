@@ -248,7 +248,13 @@ redisReply *queue__run(struct queue *q, enum queue_script script, struct queue_a
         q->repeated |= repeated;
     }
     queue__args_fini(a);
-    return checked(r, e);
+    r = checked(r, e);
+    if (r && r->type == REDIS_REPLY_STRING && strcmp(r->str, "UNSURE") == 0) {
+        freeReplyObject(r);
+        r = NULL;
+        err_set(e, ERR_dependency_redis, "Redis: its data was lost and is being restored");
+    }
+    return r;
 }
 
 int queue__run_word(struct queue *q, enum queue_script script, struct queue_args *a, const char *const *words,

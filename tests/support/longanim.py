@@ -205,11 +205,15 @@ class Client:
         return response.json()
 
     def wait(self, job_id, states=TERMINAL, seconds=60.0):
-        """The job once it is in one of the states."""
+        """The job once it is in one of the states. A 503 on the way is waited out, as clients do."""
         last = {}
 
         def check():
-            last.update(self.job(job_id))
+            response = self.get(f"/v1/jobs/{job_id}")
+            if response.status_code == 503:
+                return False
+            assert response.status_code == 200, response.text
+            last.update(response.json())
             return last["state"] in states
         until(check, seconds, f"job in {states}; last seen: {last}")
         return last

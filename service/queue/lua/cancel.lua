@@ -1,9 +1,9 @@
 -- Cancels a job, or asks its worker to stop.
 -- ARGV: 1 id, 2 edges of cancel, 3 who, 4 nonce of the call, 5 retention ms
--- Returns 'DONE', 'ASKED', 'TERMINAL', 'PURGED' or 'NONE'.
+-- Returns 'DONE', 'ASKED', 'TERMINAL', 'PURGED', 'NONE' or 'UNSURE'.
 local id = ARGV[1]
 local j = fields(id, 'state', 'cancel', 'cancel_nonce')
-if not j[1] then return redis.call('EXISTS', q .. 'tomb:' .. id) == 1 and 'PURGED' or 'NONE' end
+if not j[1] then return absent(id) end
 if j[1] == 'canceled' and j[3] == ARGV[4] then return 'DONE' end
 local to = edge(ARGV[2], j[1])
 if not to then return 'TERMINAL' end

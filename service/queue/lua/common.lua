@@ -9,6 +9,14 @@ local function fields(id, ...) return redis.call('HMGET', key(id), ...) end
 local function number(x) return tonumber(x or 0) or 0 end
 local function edge(edges, state) return string.match(',' .. edges, ',' .. (state or 'none') .. '>(%a+)') end
 
+-- What to say of an id that is not here. Without the marker Redis was emptied and the store has not been asked yet
+-- (the ledger does that): then nobody knows.
+local function unsure() return redis.call('EXISTS', q .. 'marker') == 0 end
+local function absent(id)
+  if redis.call('EXISTS', q .. 'tomb:' .. id) == 1 then return 'PURGED' end
+  return unsure() and 'UNSURE' or 'NONE'
+end
+
 local function tell(id, kind, version)
   local at = redis.call('XADD', q .. 'ev', 'MAXLEN', '~', 20000, '*', 'job', id, 'type', kind, 'version', version)
   redis.call('RPUSH', q .. 'evj:' .. id, at .. '|' .. kind .. '|' .. version)

@@ -1,12 +1,11 @@
 -- Forgets a job that has ended; a tombstone answers for it.
 -- ARGV: 1 id, 2 edges of purge, 3 ms to keep the tombstone, 4 nonce of the call
--- Returns 'OK', 'NOT_TERMINAL', 'PURGED' or 'NONE'.
+-- Returns 'OK', 'NOT_TERMINAL', 'PURGED', 'NONE' or 'UNSURE'.
 local id = ARGV[1]
 local j = fields(id, 'state', 'tenant', 'version')
 if not j[1] then
   local nonce = string.match(redis.call('GET', q .. 'tomb:' .. id) or '', '|([^|]*)$')
-  if not nonce then return 'NONE' end
-  return nonce == ARGV[4] and 'OK' or 'PURGED'
+  return nonce == ARGV[4] and 'OK' or absent(id)
 end
 if not edge(ARGV[2], j[1]) then return 'NOT_TERMINAL' end
 redis.call('SET', q .. 'tomb:' .. id, j[2] .. '|' .. ARGV[4], 'PX', ARGV[3])

@@ -1,7 +1,8 @@
 -- A page of ids, in order of creation.
 -- ARGV: 1 tenant or '*', 2 state or 'any', 3 id to start after ('' = none), 4 '1' = oldest first, 5 limit, 6 tag ('' = any),
 --   7 its value, 8 how many to look at at most
--- Returns {'1' = there are more, last id looked at, id…}.
+-- Returns {'1' = there are more, last id looked at, id…}, or 'UNSURE'.
+if unsure() then return 'UNSURE' end
 local name = q .. 'idx:' .. ARGV[1] .. ':' .. ARGV[2]
 local after, limit, left = ARGV[3], tonumber(ARGV[5]), tonumber(ARGV[8])
 local found = {'0', ''}

@@ -1,9 +1,9 @@
 -- Starts a failed job anew: attempts, losses and passed deadlines are forgotten, its segments are kept.
 -- ARGV: 1 id, 2 edges of retry, 3 nonce of the call
--- Returns 'OK', 'NOT_FAILED', 'PURGED' or 'NONE'.
+-- Returns 'OK', 'NOT_FAILED', 'PURGED', 'NONE' or 'UNSURE'.
 local id = ARGV[1]
 local j = fields(id, 'state', 'retry_nonce', 'prio', 'deadline')
-if not j[1] then return redis.call('EXISTS', q .. 'tomb:' .. id) == 1 and 'PURGED' or 'NONE' end
+if not j[1] then return absent(id) end
 if j[2] == ARGV[3] then return 'OK' end
 local to = edge(ARGV[2], j[1])
 if not to then return 'NOT_FAILED' end

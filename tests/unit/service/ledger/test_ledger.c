@@ -171,10 +171,41 @@ static void lose_redis(struct ledger_found *found)
     struct err e = {0};
     char generation[96];
     OK(queue_generation(queue, generation, &e));
-    assert_int_equal(flush(NULL), 0);
+    assert_int_equal(lose_everything(), 0);
     assert_int_equal(ledger_check(&ledger, generation, found, &e), 1);
     assert_int_equal(ledger_check(&ledger, generation, found, &e), 0);
     no_drift();
+}
+
+static void until_the_store_was_asked_nobody_says_that_a_job_is_unknown(void **state)
+{
+    char id[ID_SIZE], key[MANIFEST_KEY_MAX], replay[ID_SIZE], fingerprint[HASH_HEX_SIZE];
+    struct queue_filter f = {.state = -1, .limit = 10};
+    struct queue_page page;
+    enum queue_cancel canceled;
+    enum queue_idem idem;
+    struct job j;
+    (void)state;
+    accept_one(id, key);
+    assert_int_equal(lose_everything(), 0);
+    for (int i = 0; i < 6; i++) {
+        struct err e = {0};
+        int result = i == 0   ? queue_get(queue, id, &j, &e)
+                     : i == 1 ? queue_cancel(queue, id, "x", &canceled, &e)
+                     : i == 2 ? queue_retry(queue, id, &e)
+                     : i == 3 ? queue_delete(queue, id, 1000, &e)
+                     : i == 4 ? queue_list(queue, &f, &page, &e)
+                              : queue_idem_reserve(queue, "t", "k", "h", 1000, &idem, replay, fingerprint, &e);
+        assert_int_equal(result, -1);
+        assert_int_equal(e.code, ERR_dependency_redis);
+    }
+    struct ledger_found found;
+    struct err e = {0};
+    char generation[96] = "";
+    assert_int_equal(ledger_check(&ledger, generation, &found, &e), 1);
+    assert_int_equal(state_of(id), JOB_QUEUED);
+    assert_int_equal(queue_get(queue, "j0_01JABCDEFGHJKMNPQRSTVWXYZ0", &j, &e), -1);
+    assert_int_equal(e.code, ERR_job_not_found);
 }
 
 static void fifty_accepted_jobs_survive_the_loss_of_redis(void **state)
@@ -509,6 +540,7 @@ static void a_manifest_that_was_just_written_is_its_writers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(until_the_store_was_asked_nobody_says_that_a_job_is_unknown, fresh),
         cmocka_unit_test_setup(fifty_accepted_jobs_survive_the_loss_of_redis, fresh),
         cmocka_unit_test_setup(a_worker_of_the_time_before_the_loss_is_fenced_off, fresh),
         cmocka_unit_test_setup(what_had_ended_is_there_as_it_was_and_does_not_run_again, fresh),
