@@ -30,6 +30,7 @@ enum {
     SETTLE_MAX = 64,
     DISOWNED_MAX = 256,
     JANITOR_MS = 250,
+    RESTORE_MS = 50, /* between tries of the first reconciling */
 };
 
 struct house {
@@ -40,6 +41,7 @@ struct house {
     pthread_cond_t changed;
     /* guarded by lock */
     bool stopping;
+    bool restored;           /* the store was asked once whether Redis knows all jobs */
     struct err redis, store; /* code ERR_none = well */
     queue_id disowned[DISOWNED_MAX];
     int disowned_count;
@@ -79,9 +81,28 @@ int house_store_check(struct house *h, struct err *e)
     return current(h, &h->store, e);
 }
 
+static bool is_restored(struct house *h)
+{
+    pthread_mutex_lock(&h->lock);
+    bool restored = h->restored;
+    pthread_mutex_unlock(&h->lock);
+    return restored;
+}
+
 int house_redis_check(struct house *h, struct err *e)
 {
-    return current(h, &h->redis, e);
+    if (current(h, &h->redis, e))
+        return -1;
+    return is_restored(h) ? 0 : err_set(e, ERR_dependency_redis, "jobs are still being compared with the store");
+}
+
+void house_await(struct house *h, int64_t at_most_ms)
+{
+    int64_t until = clock_mono_ms() + at_most_ms;
+    struct err e;
+
+    while ((house_redis_check(h, &e) || house_store_check(h, &e)) && clock_mono_ms() < until)
+        clock_sleep_ms(5);
 }
 
 /* ---- the pulse ---- */
@@ -277,7 +298,13 @@ static void reconcile(struct house *h, struct queue *queue, char generation[96])
     struct ledger_found found = {0};
     struct err e;
 
-    if (ledger_check(&ledger, generation, &found, &e) == 1)
+    int done = ledger_check(&ledger, generation, &found, &e);
+    if (done >= 0 && !is_restored(h)) {
+        pthread_mutex_lock(&h->lock);
+        h->restored = true;
+        pthread_mutex_unlock(&h->lock);
+    }
+    if (done == 1)
         log_event(LOG_INFO, "api.reconciled", "manifests", "i", (int64_t)found.manifests, "requeued", "i",
                   (int64_t)found.requeued, "restored", "i", (int64_t)found.restored, "buried", "i",
                   (int64_t)found.buried, NULL);
@@ -296,15 +323,17 @@ static void *janitor(void *arg)
         return NULL;
     }
     do {
+        reconcile(h, queue, generation);
         if (house_redis_check(h, &e))
             continue;
-        reconcile(h, queue, generation);
         remove_disowned(h, queue);
         if (clock_mono_ms() - last_sweep >= h->app->config->sweep_ms) {
             sweep(h, queue);
             last_sweep = clock_mono_ms();
         }
-    } while (rest(h, h->app->config->sweep_ms < JANITOR_MS ? h->app->config->sweep_ms : JANITOR_MS));
+    } while (rest(h, !is_restored(h)                         ? RESTORE_MS
+                     : h->app->config->sweep_ms < JANITOR_MS ? h->app->config->sweep_ms
+                                                             : JANITOR_MS));
     queue_free(queue);
     return NULL;
 }

@@ -9,6 +9,7 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct app;
 struct house;
@@ -19,8 +20,12 @@ void house_stop(struct house *h); /* NULL is fine */
 /* The last word on the store: dependency_storage, storage_full. */
 int house_store_check(struct house *h, struct err *e);
 
-/* The same for Redis, with the reason: dependency_redis. */
+/* The same for Redis, with the reason: dependency_redis. Not well before the store was asked once whether jobs are
+ * missing. */
 int house_redis_check(struct house *h, struct err *e);
+
+/* Waits until both are well, at most so long: a server that just started need not begin with a 503. */
+void house_await(struct house *h, int64_t at_most_ms);
 
 /* A job whose client was told of a failure must not run: cancels and deletes it as soon as Redis can be reached. */
 void house_disown(struct house *h, const char *job_id);

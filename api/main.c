@@ -28,7 +28,8 @@ enum {
     CONNECTIONS_MAX = 20000,
     CONNECTION_BYTES = 32768,
     CACHE_ENTRIES = 8192,
-    GOODBYE_MS = 8000, /* how long requests under way may take after SIGTERM */
+    FIRST_LOOK_MS = 500, /* how long the first answers of Redis and the store are waited for */
+    GOODBYE_MS = 8000,   /* how long requests under way may take after SIGTERM */
 };
 
 /* ---- starting ---- */
@@ -101,7 +102,10 @@ static int start_parts(struct app *app, struct err *e)
         pool_start(&app->slow, "slow", SLOW_THREADS, WAITING_MAX, c, e) ||
         pool_start(&app->spool, "spool", SPOOL_THREADS, WAITING_MAX, c, e))
         return -1;
-    return watch_start(&app->watch, app, e) || house_start(&app->house, app, e) ? -1 : 0;
+    if (watch_start(&app->watch, app, e) || house_start(&app->house, app, e))
+        return -1;
+    house_await(app->house, FIRST_LOOK_MS);
+    return 0;
 }
 
 static int announce(const struct app *app, const char *name, const struct server *s, struct err *e)

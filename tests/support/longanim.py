@@ -7,9 +7,11 @@
 import ctypes
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 import zipfile
 from pathlib import Path
@@ -101,6 +103,10 @@ class Redis:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.socket = self.folder / "redis.sock"
+        self.short = None
+        if len(str(self.socket)) > 100:  # the kernel takes 107 bytes
+            self.short = Path(tempfile.mkdtemp(prefix="la-", dir="/tmp"))
+            self.socket = self.short / "redis.sock"
         self.url = f"unix:{self.socket}"
         self.settings = {"port": 0, "unixsocket": self.socket, "dir": self.folder, "appendonly": "yes",
                          "appendfsync": "always", "save": "", "maxmemory-policy": "noeviction", **settings}
@@ -163,6 +169,8 @@ class Redis:
 
     def close(self):
         self.program.close()
+        if self.short:
+            shutil.rmtree(self.short, ignore_errors=True)
 
     __enter__ = Program.__enter__
     __exit__ = Program.__exit__
