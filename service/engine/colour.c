@@ -69,6 +69,18 @@ static int resume(struct engine__run *r, struct err *e)
     return r->kept > 0 && r->kept < r->plan.segments ? load_state(r, e) : 0;
 }
 
+static void forget_kept(struct engine__run *r)
+{
+    memset(r->segments, 0, (size_t)r->kept * sizeof *r->segments);
+    r->kept = r->done = 0;
+    r->mdl.resume_segment = 0;
+    r->mdl.resume_state = NULL;
+    r->mdl.resume_state_size_bytes = 0;
+    shot_free(r->history);
+    r->history = NULL;
+    eta_init(&r->eta, r->plan.segments, r->plan.steps, 0, clock_mono_ms());
+}
+
 /* ---- callbacks; non-zero stops, r->trouble says why ---- */
 
 static int on_source(void *user, int64_t index, uint8_t *rgb)
@@ -245,6 +257,12 @@ int engine__colour(struct engine__run *r, struct err *e)
     r->mdl.user = r;
     struct mdl_error why = {0};
     int rc = r->g->lib.run(r->model, &r->mdl, &why);
+    if (rc == MDL_EINVAL && r->kept > 0 && r->done == r->kept && !r->trouble.code) {
+        /* The plan is the same, but the model knows better: what was kept is not its own. */
+        log_event(LOG_WARN, "engine.started_over", "detail", "s", why.text, NULL);
+        forget_kept(r);
+        rc = r->g->lib.run(r->model, &r->mdl, &why);
+    }
     media_reader_close(r->source);
     r->source = NULL;
     shot_free(r->history);

@@ -67,6 +67,8 @@ static int hash_plan(struct engine__run *r, struct err *e)
     json_put(all, "params", params);
     json_put(all, "model", model);
     json_put_str(all, "backend", r->model_row->backend);
+    if (strcmp(r->model_row->backend, "null") == 0)
+        json_put_str(all, "options", r->model_row->dir); /* a folder may move, options are the model itself */
     json_put_str(all, "build", r->g->lib.version());
     json_put_str(all, "media", media_versions());
     json_put(all, "inputs", inputs);

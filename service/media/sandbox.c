@@ -247,7 +247,8 @@ int sandbox_verdict(int wait_status, struct err *e)
     switch (number) {
     case SIGXCPU:
         return err_set(e, ERR_media_decode_timeout, "decoding took more processor time than is allowed");
-    case SIGKILL: /* not ours (callers that kill know why), and not the file's doing: its memory has a limit of its own */
+    case SIGKILL: /* not ours (callers that kill know why), and not the file's doing: its memory has a limit of its own
+                   */
         return err_set(e, ERR_overloaded, "the decoder was killed; the machine may be out of memory");
     case SIGSYS:
         return err_set(e, ERR_media_unreadable, "decoding tried something that is not allowed and was stopped");

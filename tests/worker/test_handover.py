@@ -51,6 +51,21 @@ def test_a_killed_worker_is_followed_by_one_that_resumes(site):
     only_one_of_each(site, job_id)
 
 
+def test_segments_of_another_model_are_not_taken_over(site):
+    frames = 60
+    first = site.worker("null:delay_ms=40,segment=20")
+    job_id = site.submit(frames)
+    until(lambda: len(first.events("segment.committed")) >= 2, what="two segments")
+    first.kill()
+    second = site.worker("null:segment=24")
+    got = result_of(site, job_id)
+    assert site.ended(second)["segments_kept"] == 0
+    assert got == result_of(site, site.submit(frames))
+    numbers = [s["n"] for s in site.api.get(f"/v1/jobs/{job_id}/segments").json()["data"]]
+    assert numbers == list(range(len(numbers)))
+    only_one_of_each(site, job_id)
+
+
 def test_sigterm_gives_the_job_back_at_its_last_segment(site):
     frames = 80
     wanted = undisturbed(site, frames)
