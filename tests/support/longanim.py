@@ -7,10 +7,12 @@
 import ctypes
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import zipfile
@@ -171,6 +173,73 @@ class Redis:
         self.program.close()
         if self.short:
             shutil.rmtree(self.short, ignore_errors=True)
+
+    __enter__ = Program.__enter__
+    __exit__ = Program.__exit__
+
+
+class S3:
+    """A real S3 server (SeaweedFS) that checks signatures; starts in some seconds. `environment` holds its keys."""
+
+    environment = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        key, secret = self.environment.values()
+        (self.folder / "keys.json").write_text(json.dumps({"identities": [{
+            "name": "test", "credentials": [{"accessKey": key, "secretKey": secret}],
+            "actions": ["Admin", "Read", "Write", "List"]}]}))
+        sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(8)]
+        ports = [s.getsockname()[1] for s in sockets]
+        for s in sockets:
+            s.close()
+        names = ["s3.port", "s3.port.grpc", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc",
+                 "filer.port", "filer.port.grpc"]
+        self.endpoint = f"http://127.0.0.1:{ports[0]}"
+        self.url = f"s3://test-bucket/jobs?endpoint={self.endpoint}&region=us-east-1"
+        weed = Path(sys.executable).parent / "weed"
+        self.arguments = [weed, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", "-s3.iam=false",
+                          "-s3.port.iceberg=0", "-master.telemetry=false", "-master.volumeSizeLimitMB=64", "-volume.max=8",
+                          f"-dir={self.folder}", f"-s3.config={self.folder}/keys.json",
+                          *(f"-{name}={port}" for name, port in zip(names, ports))]
+        self.start()
+
+    def start(self):
+        self.program = Program(self.arguments, self.folder / "weed.log")
+        until(self._answers, 40, "S3 answers")
+        self._make_bucket()
+
+    def _answers(self):
+        assert self.program.process.poll() is None, self.program.log.read_text()
+        try:
+            return requests.get(self.endpoint + "/healthz", timeout=2).status_code == 200
+        except requests.RequestException:
+            return False
+
+    def request(self, method, path):
+        """(status, body), signed by curl: a second opinion on what a signature is."""
+        key, secret = self.environment.values()
+        done = subprocess.run(["curl", "-s", "-w", "\n%{http_code}", "-X", method, "--user", f"{key}:{secret}",
+                               "--aws-sigv4", "aws:amz:us-east-1:s3", "-H",
+                               "x-amz-content-sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+                               self.endpoint + path], stdout=subprocess.PIPE, timeout=20)
+        body, _, status = done.stdout.decode().rpartition("\n")
+        return int(status), body
+
+    def _make_bucket(self):
+        until(lambda: self.request("PUT", "/test-bucket")[0] in (200, 409), 20, "bucket made")
+
+    def keys(self):
+        """The names of all objects (a thousand at most)."""
+        status, body = self.request("GET", "/test-bucket?list-type=2")
+        assert status == 200, body
+        return re.findall("<Key>([^<]*)</Key>", body)
+
+    def kill(self):
+        self.program.kill()
+
+    close = kill
 
     __enter__ = Program.__enter__
     __exit__ = Program.__exit__
