@@ -67,27 +67,6 @@ static int choose_format(struct paint_cmd *c, struct err *e)
     return err_set(e, ERR_params_invalid, "%s ends in none of .mp4 .mov .webm .zip", c->out);
 }
 
-static int read_trace_lines(const char *text, unsigned *out, struct err *e)
-{
-    static const struct {
-        const char *name;
-        unsigned bit;
-    } names[] = {{"red", PAINT_TRACE_RED}, {"green", PAINT_TRACE_GREEN}, {"blue", PAINT_TRACE_BLUE}};
-    *out = 0;
-    for (const char *at = text; *at;) {
-        size_t n = strcspn(at, ",");
-        unsigned bit = 0;
-        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-            if (strlen(names[i].name) == n && strncmp(names[i].name, at, n) == 0)
-                bit = names[i].bit;
-        if (!bit)
-            return err_set(e, ERR_params_invalid, "--trace-lines takes red, green and blue, with commas between");
-        *out |= bit;
-        at += n + (at[n] == ',');
-    }
-    return 0;
-}
-
 static int read_line_color(const char *text, uint8_t rgb[3], struct err *e)
 {
     unsigned long v;
@@ -126,8 +105,8 @@ static int configure(struct paint_cmd *c, struct err *e)
     p->transparent = c->info.has_alpha || (c->background && strcmp(c->background, "transparent") == 0);
     if (c->mode && strcmp(c->mode, "auto") != 0)
         p->mode = strcmp(c->mode, "flat") == 0 ? PAINT_FLAT : PAINT_SMOOTH;
-    if (c->trace && read_trace_lines(c->trace, &p->trace_lines, e) != 0)
-        return -1;
+    if (c->trace && paint_trace_lines(c->trace, &p->trace_lines) != 0)
+        return err_set(e, ERR_params_invalid, "--trace-lines takes red, green and blue, with commas between");
     p->recolor_lines = c->line_color != NULL;
     return c->line_color ? read_line_color(c->line_color, p->line_rgb, e) : 0;
 }

@@ -61,8 +61,22 @@ struct canvas {
     struct snap *snap; /* NULL = the network's frames as they are */
     struct media_writer *writer;
     struct contact contact;
-    uint8_t *rgb; /* one frame at the result's size */
+    int32_t channels; /* of the result */
+    uint8_t *frame;   /* one frame at the result's size */
+    uint8_t *rgb;     /* the same over white, for the contact sheet */
 };
+
+static const uint8_t *over_white(const struct engine__run *r, struct canvas *c)
+{
+    if (c->channels == 3)
+        return c->frame;
+    for (int64_t i = 0, n = (int64_t)r->result.width * r->result.height; i < n; i++)
+        for (int k = 0; k < 3; k++) {
+            int a = c->frame[4 * i + 3];
+            c->rgb[3 * i + k] = (uint8_t)((c->frame[4 * i + k] * a + 255 * (255 - a) + 127) / 255);
+        }
+    return c->rgb;
+}
 
 static int render_frame(struct engine__run *r, struct canvas *c, int64_t i, struct err *e)
 {
@@ -78,9 +92,9 @@ static int render_frame(struct engine__run *r, struct canvas *c, int64_t i, stru
         if (snap_frame(c->snap, i, from, &from, e) != 0)
             return -1;
     }
-    if (media_scale(from, width, height, 3, c->rgb, r->result.width, r->result.height, e) != 0 ||
-        contact_offer(&c->contact, i, c->rgb, e) != 0 ||
-        media_writer_put(c->writer, c->rgb, r->pts[input], zip_name(r, input, name, sizeof name), e) != 0)
+    if (media_scale(from, width, height, c->channels, c->frame, r->result.width, r->result.height, e) != 0 ||
+        contact_offer(&c->contact, i, over_white(r, c), e) != 0 ||
+        media_writer_put(c->writer, c->frame, r->pts[input], zip_name(r, input, name, sizeof name), e) != 0)
         return -1;
     int32_t begin = c->snap ? SNAP_PPM : RENDER_PPM;
     int32_t ppm = begin + (int32_t)((WRITTEN_PPM - begin) * (i + 1) / r->plan.frames);
@@ -102,17 +116,18 @@ static int render_all(struct engine__run *r, struct canvas *c, struct err *e)
     struct media_write_conf conf = {.format = formats[r->job->params->output_format].format,
                                     .width = to->width,
                                     .height = to->height,
-                                    .channels = 3,
                                     .time_base_num = r->time_base_num,
                                     .time_base_den = r->time_base_den,
                                     .fps_num = r->info.fps_num,
                                     .fps_den = r->info.fps_den};
+    c->frame = malloc((size_t)to->width * (size_t)to->height * 4);
     c->rgb = malloc((size_t)to->width * (size_t)to->height * 3);
-    if (!c->rgb)
+    if (!c->frame || !c->rgb)
         return err_set(e, ERR_internal, "out of memory");
     c->shot = shot_new(r->segments, r->done, r->plan.width, r->plan.height, &r->g->conf.limits);
     if (snap_open(&c->snap, r, c->shot, e) != 0)
         return -1;
+    conf.channels = c->channels = c->snap ? snap_channels(c->snap) : 3;
     if (contact_init(&c->contact, 0, r->plan.frames - 1, to->width, to->height, e) != 0 ||
         media_writer_open(&c->writer, to->path, &conf, e) != 0)
         return -1;
@@ -150,6 +165,7 @@ int engine__render(struct engine__run *r, struct err *e)
     contact_fini(&c.contact);
     snap_close(c.snap);
     shot_free(c.shot);
+    free(c.frame);
     free(c.rgb);
     if (failed)
         return -1;

@@ -12,6 +12,7 @@ struct snap {
     struct paint_scratch *scratch;
     struct media_reader *input;
     uint8_t *lines, *result; /* one frame each, at the input's size */
+    int32_t channels;        /* of result */
 };
 
 static bool wanted(const struct engine__run *r)
@@ -67,22 +68,45 @@ static int observe_all(struct snap *s, struct shot *shot, struct err *e)
     return paint_decide(s->paint, e);
 }
 
+/* With alpha, which the engine's own pictures do not have: a cut-out reference tells paint from background. */
+static int read_references(const struct engine__run *r, struct paint_image *out, struct err *e)
+{
+    for (int i = 0; i < r->job->reference_count; i++) {
+        uint8_t *pixels;
+        if (media_still_read(r->job->reference_paths[i], 4, &r->g->conf.limits, &pixels, &out[i].width, &out[i].height,
+                             e) != 0)
+            return -1;
+        out[i].pixels = pixels;
+        out[i].channels = 4;
+    }
+    return 0;
+}
+
 static int open_paint(struct snap *s, struct err *e)
 {
-    struct engine__run *r = s->r;
+    const struct engine__run *r = s->r;
+    const struct job_params *p = r->job->params;
     struct paint_conf conf;
-    struct paint_image references[4];
-    for (int i = 0; i < r->job->reference_count; i++)
-        references[i] = (struct paint_image){r->references[i].rgb, r->references[i].width, r->references[i].height, 3};
+    struct paint_image references[4] = {{0}};
     paint_conf_init(&conf, r->info.width, r->info.height);
-    return paint_open(&s->paint, &conf, references, r->job->reference_count, NULL, e);
+    conf.transparent = r->info.has_alpha || p->background == BACKGROUND_TRANSPARENT;
+    s->channels = conf.transparent && p->output_format != FORMAT_MP4 ? 4 : 3;
+    int failed = paint_trace_lines(p->trace_lines, &conf.trace_lines);
+    if (failed)
+        err_set_field(e, ERR_params_invalid, "/trace_lines", "trace_lines takes red, green and blue");
+    else
+        failed = read_references(r, references, e) != 0 ||
+                 paint_open(&s->paint, &conf, references, r->job->reference_count, NULL, e) != 0;
+    for (int i = 0; i < r->job->reference_count; i++)
+        free((uint8_t *)(uintptr_t)references[i].pixels);
+    return failed ? -1 : 0;
 }
 
 static int prepare(struct snap *s, struct shot *shot, struct err *e)
 {
-    size_t bytes = (size_t)s->r->info.width * (size_t)s->r->info.height * 3;
-    s->lines = malloc(bytes);
-    s->result = malloc(bytes);
+    size_t pixels = (size_t)s->r->info.width * (size_t)s->r->info.height;
+    s->lines = malloc(pixels * 3);
+    s->result = malloc(pixels * (size_t)s->channels);
     if (!s->lines || !s->result)
         return err_set(e, ERR_internal, "out of memory");
     if (rewind_input(s, e) != 0 || observe_all(s, shot, e) != 0 || rewind_input(s, e) != 0)
@@ -103,7 +127,10 @@ int snap_open(struct snap **out, struct engine__run *r, struct shot *shot, struc
         abort();
     s->r = r;
     int failed = open_paint(s, &why);
-    bool unfit = failed && (why.code == ERR_params_invalid || why.code == ERR_media_unreadable);
+    if (!failed && r->job->params->output_snap == SNAP_AUTO && paint_mode_used(s->paint) != PAINT_FLAT)
+        failed = err_set(&why, ERR_params_invalid, "a reference has no flat colours");
+    bool unfit = failed && (why.code == ERR_params_invalid || why.code == ERR_media_unreadable ||
+                            why.code == ERR_media_too_many_pixels);
     if (unfit && r->job->params->output_snap == SNAP_AUTO) {
         log_err(LOG_INFO, "engine.not_snapped", NULL, &why);
         snap_close(s);
@@ -134,12 +161,17 @@ void snap_close(struct snap *s)
     free(s);
 }
 
-int snap_frame(struct snap *s, int64_t index, const uint8_t *proposal, const uint8_t **out_rgb, struct err *e)
+int32_t snap_channels(const struct snap *s)
 {
-    struct paint_planes planes = {.result = s->result, .result_channels = 3};
+    return s->channels;
+}
+
+int snap_frame(struct snap *s, int64_t index, const uint8_t *proposal, const uint8_t **out_pixels, struct err *e)
+{
+    struct paint_planes planes = {.result = s->result, .result_channels = s->channels};
     struct paint_image lines, network = network_frame(s, proposal);
     if (next_lines(s, &lines, e) != 0 || paint_render(s->paint, s->scratch, index, &lines, &network, &planes, e) != 0)
         return -1;
-    *out_rgb = s->result;
+    *out_pixels = s->result;
     return 0;
 }

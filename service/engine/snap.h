@@ -8,12 +8,17 @@
 struct snap;
 
 /* Looks at every frame of the input and of `shot` once. *out is NULL, and that is no error, when the shot is not to be
- * snapped: it was not asked for, the input is not line art, or (with "auto") its size or references do not allow it. */
+ * snapped: it was not asked for, the input is not line art, or (with "auto") its size does not allow it or a reference
+ * has no flat colours. */
 int snap_open(struct snap **out, struct engine__run *r, struct shot *shot, struct err *e);
 void snap_close(struct snap *s); /* NULL is fine */
 
+/* 3, or 4 with straight alpha: the input has alpha or the background is to be transparent, and the format carries it.
+ */
+int32_t snap_channels(const struct snap *s);
+
 /* Frame `index` of the result, at the input's size; rising by one per call from 0. proposal: the network's frame.
  * The pixels are borrowed until the next call. */
-int snap_frame(struct snap *s, int64_t index, const uint8_t *proposal, const uint8_t **out_rgb, struct err *e);
+int snap_frame(struct snap *s, int64_t index, const uint8_t *proposal, const uint8_t **out_pixels, struct err *e);
 
 #endif

@@ -78,6 +78,10 @@ static const struct row rows[] = {
      "container of the result"},
     {"output.snap", KIND_ENUM, AT(output_snap), 0, 0, NAN, "auto|none|region", 0, "auto",
      "snap colours to flat regions of the line art"},
+    {"background", KIND_ENUM, AT(background), 0, 0, NAN, "keep|transparent", 0, "keep",
+     "transparent: results with alpha (mov, webm, png.zip) leave the background out; needs snap"},
+    {"trace_lines", KIND_TEXT, AT(trace_lines), 0, 23, NAN, NULL, 0, "",
+     "colour-trace lines that vanish into the paint: red, green, blue, with commas between; needs snap"},
     {"speed", KIND_ENUM, AT(speed), 0, 0, NAN, "exact|fast", 0, "exact",
      "fast reuses work between steps; the result differs slightly"},
     {"priority", KIND_INT, AT(priority), 0, 9, NAN, NULL, 0, "5", "9 first"},
@@ -486,6 +490,13 @@ int params_check(const struct job_params *p, struct err *e)
 {
     if ((p->width == 0) != (p->height == 0))
         return refuse("size", e, "needs both width and height");
+    for (const char *at = p->trace_lines; *at; at += strspn(at, ",")) {
+        size_t n = strcspn(at, ",");
+        if ((n != 3 || memcmp(at, "red", 3) != 0) && (n != 4 || memcmp(at, "blue", 4) != 0) &&
+            (n != 5 || memcmp(at, "green", 5) != 0))
+            return refuse("trace_lines", e, "takes red, green and blue, with commas between");
+        at += n;
+    }
     return 0;
 }
 

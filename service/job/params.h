@@ -18,6 +18,7 @@ enum params_strategy { STRATEGY_GLOBAL, STRATEGY_AUTOREGRESSIVE };
 enum params_injection { INJECT_DEFAULT, INJECT_SKIP_LAYER, INJECT_FULL, INJECT_FORMER_HALF, INJECT_LATTER_HALF };
 enum params_format { FORMAT_MP4, FORMAT_MOV, FORMAT_WEBM, FORMAT_PNG_ZIP };
 enum params_snap { SNAP_AUTO, SNAP_NONE, SNAP_REGION };
+enum params_background { BACKGROUND_KEEP, BACKGROUND_TRANSPARENT };
 enum params_speed { SPEED_EXACT, SPEED_FAST };
 
 struct job_params {
@@ -35,9 +36,10 @@ struct job_params {
     bool fusion_enabled;
     int32_t fusion_first_step; /* < 0 = the model's */
     int32_t width, height;     /* 0 = auto */
-    int output_format, output_snap;
-    int32_t priority; /* 0..9 */
-    json_t *tags;     /* object of strings; owned; never NULL after params_init */
+    int output_format, output_snap, background;
+    char trace_lines[24]; /* "red,blue"; "" = none */
+    int32_t priority;     /* 0..9 */
+    json_t *tags;         /* object of strings; owned; never NULL after params_init */
 };
 
 void params_init(struct job_params *p); /* the defaults */

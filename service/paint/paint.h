@@ -46,6 +46,9 @@ enum paint_mode {
 /* Colour-trace lines: drawn to separate paints, absorbed by them in the result. */
 enum { PAINT_TRACE_RED = 1, PAINT_TRACE_GREEN = 2, PAINT_TRACE_BLUE = 4 };
 
+/* "red,blue" as bits; -1 and *out as it was when a name is not known. "" = none. */
+int paint_trace_lines(const char *text, unsigned *out);
+
 struct paint_conf {
     int32_t width, height; /* of lines and result; 1x1 .. 4096x4096 pixels in area */
     enum paint_mode mode;
@@ -57,6 +60,9 @@ struct paint_conf {
     uint8_t line_rgb[3];
 };
 void paint_conf_init(struct paint_conf *c, int32_t width, int32_t height);
+
+/* Are frames of this size painted? */
+bool paint_size_fits(int32_t width, int32_t height);
 
 /* Has this reference flat colours (a colour model, a painted frame), or is it photographic? */
 bool paint_is_flat(const struct paint_image *reference);

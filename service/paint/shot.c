@@ -15,10 +15,37 @@ void paint_conf_init(struct paint_conf *c, int32_t width, int32_t height)
     *c = (struct paint_conf){.width = width, .height = height, .gap_px = -1, .line_threshold = -1};
 }
 
+bool paint_size_fits(int32_t width, int32_t height)
+{
+    return width >= 1 && height >= 1 && width <= SIDE_MAX && height <= SIDE_MAX &&
+           (int64_t)width * height <= PIXELS_MAX;
+}
+
+int paint_trace_lines(const char *text, unsigned *out)
+{
+    static const struct {
+        const char *name;
+        unsigned bit;
+    } names[] = {{"red", PAINT_TRACE_RED}, {"green", PAINT_TRACE_GREEN}, {"blue", PAINT_TRACE_BLUE}};
+    unsigned found = 0;
+    for (const char *at = text; *at;) {
+        size_t n = strcspn(at, ",");
+        unsigned bit = 0;
+        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+            if (strlen(names[i].name) == n && strncmp(names[i].name, at, n) == 0)
+                bit = names[i].bit;
+        if (!bit)
+            return -1;
+        found |= bit;
+        at += n + (at[n] == ',');
+    }
+    *out = found;
+    return 0;
+}
+
 static int check_conf(const struct paint_conf *c, int count, const struct palette *palette, struct err *e)
 {
-    if (c->width < 1 || c->height < 1 || c->width > SIDE_MAX || c->height > SIDE_MAX ||
-        (int64_t)c->width * c->height > PIXELS_MAX)
+    if (!paint_size_fits(c->width, c->height))
         return err_set(e, ERR_media_too_many_pixels, "frames of %dx%d are not painted; at most %d pixels are", c->width,
                        c->height, PIXELS_MAX);
     if (c->gap_px < -1 || c->gap_px > 32)
