@@ -52,6 +52,7 @@ static int enqueue(struct queue *q, const struct manifest *m, const char *manife
     queue__str(&a, m->fingerprint);
     queue__int(&a, idem_keep_ms);
     queue__str(&a, recovered ? "1" : "0");
+    queue__int(&a, id_random_seed() % 1000);
     redisReply *r = queue__run(q, SCRIPT_enqueue, &a, e);
     if (!r)
         return -1;
