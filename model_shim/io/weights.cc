@@ -162,27 +162,53 @@ at::Tensor Weights::get(const std::string &name, at::IntArrayRef shape)
     return get(name, shape, options_.dtype);
 }
 
+// The item, marked as used; null with the problem noted when it is missing or has another shape.
+const Weights::Item *Weights::find(const std::string &name, at::IntArrayRef shape)
+{
+    auto it = items_.find(name);
+    if (it == items_.end()) {
+        problems_.push_back("\"" + name + "\" " + shape_text(shape) + " is missing");
+        return nullptr;
+    }
+    Item &item = it->second;
+    item.used = true;
+    if (at::IntArrayRef(item.shape) == shape)
+        return &item;
+    problems_.push_back("\"" + name + "\" has the shape " + shape_text(item.shape) + ", not " + shape_text(shape));
+    return nullptr;
+}
+
 at::Tensor Weights::get(const std::string &name, at::IntArrayRef shape, c10::ScalarType dtype)
 {
     const auto wanted = at::TensorOptions().dtype(dtype).device(options_.device);
     if (on_demand_)
         return on_demand_(name, shape.vec()).to(wanted);
-    auto it = items_.find(name);
-    if (it == items_.end()) {
-        problems_.push_back("\"" + name + "\" " + shape_text(shape) + " is missing");
+    const Item *item = find(name, shape);
+    if (!item)
         return at::zeros({}, wanted).expand(shape);
-    }
-    Item &item = it->second;
-    item.used = true;
-    if (at::IntArrayRef(item.shape) != shape) {
-        problems_.push_back("\"" + name + "\" has the shape " + shape_text(item.shape) + ", not " + shape_text(shape));
-        return at::zeros({}, wanted).expand(shape);
-    }
     if (options_.device.is_meta())
         return at::empty(shape, wanted);
-    const at::Tensor stored = item.read();
+    const at::Tensor stored = item->read();
     // To the device first: the stored form is never larger than needed, and converting is faster there.
     return stored.to(options_.device).to(dtype);
+}
+
+at::Tensor Weights::get_rows(const std::string &name, at::IntArrayRef shape, const std::vector<int64_t> &rows)
+{
+    const auto wanted = at::TensorOptions().dtype(options_.dtype).device(options_.device);
+    std::vector<int64_t> chosen = shape.vec();
+    chosen.at(0) = static_cast<int64_t>(rows.size());
+    for (int64_t row : rows)
+        if (row < 0 || row >= shape[0])
+            throw Error(MDL_EWEIGHTS, "\"" + name + "\" has no row " + std::to_string(row));
+    if (on_demand_)
+        return on_demand_(name, shape.vec()).index_select(0, at::tensor(rows, at::kLong)).to(wanted);
+    const Item *item = find(name, shape);
+    if (!item)
+        return at::zeros({}, wanted).expand(chosen);
+    if (options_.device.is_meta())
+        return at::empty(chosen, wanted);
+    return item->read().index_select(0, at::tensor(rows, at::kLong)).to(wanted);
 }
 
 bool Weights::has(const std::string &name) const

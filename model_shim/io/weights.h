@@ -46,6 +46,9 @@ class Weights
     at::Tensor get(const std::string &name, at::IntArrayRef shape);
     at::Tensor get(const std::string &name, at::IntArrayRef shape, c10::ScalarType dtype);
 
+    // Only these rows of a tensor, (rows.size(), shape[1], ...): of a large table nothing else is read.
+    at::Tensor get_rows(const std::string &name, at::IntArrayRef shape, const std::vector<int64_t> &rows);
+
     bool has(const std::string &name) const;
     const Shape *shape(const std::string &name) const; // null when there is no such tensor
     // Every problem so far, one sentence each. Tensors nobody asked for are problems, unless their name begins with
@@ -78,6 +81,7 @@ class Weights
         bool used = false;
     };
 
+    const Item *find(const std::string &name, at::IntArrayRef shape);
     void add_file(const std::string &file, const std::map<std::string, std::string> *index, const std::string &base);
     void add_index(const std::string &folder, const std::string &file);
 

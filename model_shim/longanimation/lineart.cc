@@ -49,7 +49,7 @@ Lineart::Lineart(Weights &weights)
         down_.push_back(conv(weights, name, width, 3));
         width = down_.back().bias.size(0);
     }
-    for (int i = 0; i == 0 || weights.has("model2." + std::to_string(i) + ".conv_block.1.weight"); i++) {
+    for (int i = 0; i == 0 || weights.shape("model2." + std::to_string(i) + ".conv_block.1.weight"); i++) {
         const std::string block = "model2." + std::to_string(i) + ".conv_block.";
         Conv first = conv(weights, block + "1", width, 3, width);
         residual_.emplace_back(std::move(first), conv(weights, block + "5", width, 3, width));

@@ -81,10 +81,15 @@ Activation activation_by_name(const std::string &name)
         const char *name;
         Activation kind;
     } names[] = {
-        {"silu", Activation::silu},          {"swish", Activation::silu},
-        {"gelu", Activation::gelu},          {"gelu-approximate", Activation::gelu_tanh},
-        {"gelu_new", Activation::gelu_tanh}, {"gelu_pytorch_tanh", Activation::gelu_tanh},
-        {"relu", Activation::relu},          {"mish", Activation::mish},
+        {"silu", Activation::silu},
+        {"swish", Activation::silu},
+        {"gelu", Activation::gelu},
+        {"gelu-approximate", Activation::gelu_tanh},
+        {"gelu_new", Activation::gelu_tanh},
+        {"gelu_pytorch_tanh", Activation::gelu_tanh},
+        {"quick_gelu", Activation::quick_gelu},
+        {"relu", Activation::relu},
+        {"mish", Activation::mish},
     };
     for (const auto &row : names)
         if (name == row.name)
@@ -101,6 +106,8 @@ at::Tensor &activate_(at::Tensor &x, Activation kind)
         return at::gelu_(x, "none");
     case Activation::gelu_tanh:
         return at::gelu_(x, "tanh");
+    case Activation::quick_gelu:
+        return x.mul_(at::sigmoid(x * 1.702));
     case Activation::relu:
         return at::relu_(x);
     case Activation::mish:

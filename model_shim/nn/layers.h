@@ -9,7 +9,7 @@
 namespace mdl::nn
 {
 
-enum class Activation { silu, gelu, gelu_tanh, relu, mish };
+enum class Activation { silu, gelu, gelu_tanh, quick_gelu /* x sigmoid(1.702 x) */, relu, mish };
 
 // By the names used in published configs ("silu", "swish", "gelu", "gelu-approximate", "gelu_new", ...).
 Activation activation_by_name(const std::string &name);
