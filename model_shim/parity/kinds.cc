@@ -21,10 +21,16 @@ const ParityKind parity_kinds[] = {
     {"lineart", parity_lineart},
     {"fusion", parity_fusion},
     {"plan", parity_plan},
+    {"video_xl.clip_preprocess", parity_clip_preprocess},
+    {"video_xl.clip_vision", parity_clip_vision},
+    {"video_xl.video_xl_projector", parity_projector},
+    {"video_xl.beacon_memory", parity_beacon_memory},
+    {"video_xl.memory_prompt_7b", parity_memory_prompt},
     {nullptr, nullptr},
 };
 
 const ParityFolder parity_folders[] = {
+    {"expected/visual_tokens.safetensors", "video_xl.folder", parity_video_xl_folder},
     {nullptr, nullptr, nullptr},
 };
 

@@ -28,5 +28,13 @@ void parity_dglm(const Json &golden, Report &report);
 void parity_lineart(const Json &golden, Report &report);
 void parity_fusion(const Json &golden, Report &report);
 void parity_plan(const Json &golden, Report &report);
+// video_xl.cc: the video memory encoder
+void parity_clip_preprocess(const Json &golden, Report &report);
+void parity_clip_vision(const Json &golden, Report &report);
+void parity_projector(const Json &golden, Report &report);
+void parity_beacon_memory(const Json &golden, Report &report);
+void parity_memory_prompt(const Json &golden, Report &report);
+// video_xl_folder.cc: the same on a model folder
+void parity_video_xl_folder(const std::string &folder, Report &report);
 
 } // namespace mdl
