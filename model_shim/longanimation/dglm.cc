@@ -144,8 +144,7 @@ at::Tensor Dglm::attention(int64_t layer, const LayerCache &cache, const at::Ten
 at::Tensor Dglm::feed_forward(int64_t layer, const at::Tensor &z) const
 {
     const Layer &l = layers_.at(static_cast<size_t>(layer));
-    at::Tensor hidden = l.ff_in(l.norm_ff(z));
-    return l.ff_out(nn::activate_(hidden, nn::Activation::gelu));
+    return l.ff_out(l.ff_in(l.norm_ff(z), nn::Activation::gelu));
 }
 
 at::Tensor Dglm::forward(const Cache &cache, const at::Tensor &control) const

@@ -107,8 +107,7 @@ at::Tensor ClipVision::forward(const at::Tensor &pixels, bool keep_class_token, 
     for (size_t i = 0; i < layers_.size(); i++) {
         const Layer &l = layers_[i];
         x = x + attention(l, l.norm1(x));
-        at::Tensor h = l.up(l.norm2(x));
-        x = x + l.down(nn::activate_(h, c_.activation));
+        x = x + l.down(l.up(l.norm2(x), c_.activation));
         if (tap)
             tap(static_cast<int64_t>(i) + 1, x);
     }

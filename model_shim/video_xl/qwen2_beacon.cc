@@ -245,8 +245,7 @@ void Qwen2Beacon::step(BeaconMemory &memory, at::Tensor x, int64_t ratio, const 
         if (!l.keys_only) {
             x = x + attend(l, normed, append(memory.keys[i], k), append(memory.values[i], v), ratio, positions, mask);
             const at::Tensor inner = l.norm_mlp(x);
-            at::Tensor gate = l.gate(inner);
-            x = x + l.down(nn::activate_(gate, c_.activation).mul_(l.up(inner)));
+            x = x + l.down(l.gate(inner, c_.activation).mul_(l.up(inner)));
             if (tap)
                 tap(static_cast<int64_t>(i), x);
         }

@@ -9,7 +9,7 @@
 namespace mdl
 {
 
-ShotMemory::ShotMemory(const ShotMemoryConfig &config) : c_(config)
+ShotMemory::ShotMemory(const ShotMemoryConfig &config) : c_(config), tokens_(config.token_bytes)
 {
     if (c_.ratio < 1 || c_.global_frames < 1 || c_.local_frames < 0)
         throw Error(MDL_EINVAL, "memory: the compression ratio and the number of global frames are positive");

@@ -24,9 +24,10 @@ namespace mdl
 {
 
 struct ShotMemoryConfig {
-    int64_t ratio = 8;           // visual tokens per summary token
-    int64_t global_frames = 650; // most frames of the global memory
-    int64_t local_frames = 20;   // 0 = the local memory is never asked for
+    int64_t ratio = 8;                      // visual tokens per summary token
+    int64_t global_frames = 650;            // most frames of the global memory
+    int64_t local_frames = 20;              // 0 = the local memory is never asked for
+    int64_t token_bytes = int64_t{1} << 30; // of visual tokens kept in memory, see TokenStore
 };
 
 class ShotMemory
