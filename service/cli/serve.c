@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/text.h"
+#include "engine/engine.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -90,13 +91,19 @@ static int place_socket(struct serve *s, struct err *e)
     return 0;
 }
 
+/* Sets a variable; a later value replaces an earlier one. */
 static void add_env(struct serve *s, const char *name, const char *value)
 {
     char *row = NULL;
-    if (s->env_count == ENV_MAX - 1 || asprintf(&row, "%s=%s", name, value) < 0)
+    size_t length = strlen(name);
+    int i = 0;
+    while (i < s->env_count && (strncmp(s->env[i], name, length) != 0 || s->env[i][length] != '='))
+        i++;
+    if (i == ENV_MAX - 1 || asprintf(&row, "%s=%s", name, value) < 0)
         abort();
-    s->env[s->env_count++] = row;
-    s->env[s->env_count] = NULL;
+    free(s->env[i]);
+    s->env[i] = row;
+    s->env_count += i == s->env_count;
 }
 
 static void add_int(struct serve *s, const char *name, int64_t value)
@@ -107,10 +114,13 @@ static void add_int(struct serve *s, const char *name, int64_t value)
 }
 
 /* What serve was told by file and flags, its children are told by environment. */
-static void make_env(struct serve *s)
+static int make_env(struct serve *s, struct err *e)
 {
     const struct config *c = s->conf;
-    char url[FS_PATH_MAX + 8];
+    struct engine_model models[ENGINE_MODELS_MAX];
+    char url[FS_PATH_MAX + 8], shipped[ENGINE_PATH_MAX + 80];
+    if (engine_models_parse(c->models, models, e) < 0)
+        return -1;
 #define CONFIG_STR(field, env_name, flag, fallback, who, doc)                                                          \
     if (((who)&CONFIG_SERVE) && env_name[0])                                                                           \
         add_env(s, env_name, c->field);
@@ -121,11 +131,16 @@ static void make_env(struct serve *s)
     if ((who)&CONFIG_SERVE)                                                                                            \
         add_int(s, env_name, c->field);
 #include "base/config_table.h"
+    if (!c->models[0]) { /* said in so many words, so that the API knows the name before the worker is up */
+        snprintf(shipped, sizeof shipped, "%s=%s", models[0].name, models[0].dir);
+        add_env(s, "LONGANIM_MODELS", shipped);
+    }
     add_env(s, "LONGANIM_DATA", s->data);
     snprintf(url, sizeof url, "unix:%s", s->socket);
     add_env(s, "LONGANIM_REDIS", url);
     snprintf(url, sizeof url, "file:%s", s->store_dir);
     add_env(s, "LONGANIM_STORE", url);
+    return 0;
 }
 
 /* ---- redis ---- */
@@ -223,18 +238,16 @@ static void keep_address(struct serve *s)
 {
     static const struct {
         const char *file, *env;
-    } rows[] = {{"api.addr", "LONGANIM_LISTEN="}, {"ops.addr", "LONGANIM_OPS_LISTEN="}};
+    } rows[] = {{"api.addr", "LONGANIM_LISTEN"}, {"ops.addr", "LONGANIM_OPS_LISTEN"}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char path[FS_PATH_MAX];
         struct buf b;
         buf_init(&b, 300);
-        if (fs_join(path, s->data, rows[i].file, NULL) == 0 && access(path, R_OK) == 0 && fs_read(path, &b, NULL) == 0)
-            for (int j = 0; j < s->env_count; j++)
-                if (strncmp(s->env[j], rows[i].env, strlen(rows[i].env)) == 0) {
-                    free(s->env[j]);
-                    if (asprintf(&s->env[j], "%s%.*s", rows[i].env, (int)strcspn(b.data, "\n"), b.data) < 0)
-                        abort();
-                }
+        if (fs_join(path, s->data, rows[i].file, NULL) == 0 && access(path, R_OK) == 0 &&
+            fs_read(path, &b, NULL) == 0) {
+            b.data[strcspn(b.data, "\n")] = 0;
+            add_env(s, rows[i].env, b.data);
+        }
         buf_free(&b);
     }
 }
@@ -310,8 +323,7 @@ static int run(struct serve *s, struct err *e)
 {
     if (open_data(s, e) != 0 || place_socket(s, e) != 0 || proc_signals(&s->signal_fd, e) != 0)
         return -1;
-    make_env(s);
-    int failed = start_redis(s, e) != 0 || await_redis(s, e) != 0 ||
+    int failed = make_env(s, e) != 0 || start_redis(s, e) != 0 || await_redis(s, e) != 0 ||
                  start_program(s, &s->api, "longanim-api", e) != 0 ||
                  start_program(s, &s->worker, "longanim-worker", e) != 0 || supervise(s, e) != 0;
     if (failed && s->signals > 0)

@@ -17,6 +17,7 @@ struct lease {
     struct queue *queue; /* the beating thread's own connection */
     int64_t lease_ms, beat_ms, margin_ms;
     int event_fd;
+    bool failing; /* the beating thread's: the last beat did not come through; said once per change */
     pthread_t beater, fencer;
 
     pthread_mutex_t mutex;
@@ -90,8 +91,9 @@ static int64_t beat_locked(struct lease *l)
     enum queue_order answer = QUEUE_GO_ON;
     int64_t sent_ms = clock_mono_ms();
     int failed = queue_beat(l->queue, &lease, l->lease_ms, has_progress ? &progress : NULL, &answer, &e);
-    if (failed)
+    if (failed && !l->failing)
         log_err(LOG_WARN, "lease.beat_failed", lease.job_id, &e);
+    l->failing = failed != 0;
     pthread_mutex_lock(&l->mutex);
     if (!l->in.held || l->in.generation != generation)
         return 0;

@@ -44,7 +44,7 @@ static void announce(struct worker *w)
         return;
     w->announced_ms = clock_mono_ms();
     if (queue_announce(w->queue, w->id, w->engine.models, ANNOUNCE_TTL_MS, &e) != 0)
-        log_err(LOG_WARN, "worker.announce_failed", NULL, &e);
+        log_err(LOG_DEBUG, "worker.announce_failed", NULL, &e);
 }
 
 void worker_tick(struct worker *w)
@@ -62,7 +62,8 @@ bool worker_must_leave(const struct worker *w)
 void worker_wait(struct worker *w, int64_t timeout_ms)
 {
     struct pollfd p[2] = {{.fd = w->signal_fd, .events = POLLIN}, {.fd = lease_fd(w->lease), .events = POLLIN}};
-    poll(p, 2, timeout_ms < 0 ? 0 : timeout_ms > 1000 ? 1000 : (int)timeout_ms);
+    if (poll(p, 2, timeout_ms < 0 ? 0 : timeout_ms > 1000 ? 1000 : (int)timeout_ms) > 0)
+        lease_order(w->lease); /* clears the descriptor; whoever waits asks again */
     worker_tick(w);
 }
 
@@ -135,8 +136,14 @@ static void claim(struct worker *w, char nonce[33])
     int got = queue_claim(w->queue, w->id, nonce, pools, count, w->conf->lease_ms, CLAIM_WAIT_MS, &lease, &e);
     json_decref(models);
     free(list);
+    if ((got < 0) != w->redis_away) { /* said once per change */
+        w->redis_away = got < 0;
+        if (w->redis_away)
+            log_err(LOG_WARN, "worker.claim_failed", NULL, &e);
+        else
+            log_event(LOG_INFO, "worker.claims_again", NULL);
+    }
     if (got < 0) {
-        log_err(LOG_WARN, "worker.claim_failed", NULL, &e);
         worker_wait(w, 300);
         return;
     }

@@ -27,6 +27,7 @@ struct worker {
     int signals;            /* SIGTERM or SIGINT received: 1 = drain, 2 = now */
     int64_t drain_began_ms; /* mono */
     int64_t announced_ms;
+    bool redis_away;     /* the last claim found none */
     int engine_failures; /* in a row, for the backoff */
     int64_t engine_retry_ms;
 };

@@ -117,6 +117,19 @@ def test_redis_away_for_longer_than_a_lease(site):
     assert worker.process.poll() is None
 
 
+def test_redis_asleep_for_longer_than_a_lease(site):
+    wanted = undisturbed(site, 60)
+    worker = site.worker("null:delay_ms=60")
+    job_id = site.submit(60)
+    until(lambda: worker.events("segment.committed"), what="a segment")
+    site.redis.program.signal(signal.SIGSTOP)
+    until(lambda: worker.events("lease.fenced"), what="the fence")
+    site.redis.program.signal(signal.SIGCONT)
+    site.back(job_id)
+    assert result_of(site, job_id) == wanted
+    assert worker.process.poll() is None
+
+
 def test_redis_wiped_in_the_middle(site):
     wanted = undisturbed(site, 60)
     worker = site.worker("null:delay_ms=40")
