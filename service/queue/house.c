@@ -14,14 +14,14 @@ enum { LOST_WAIT_MS = 500, SLOW_MS = 250 };
 
 /* ---- reaping ---- */
 
-/* An answer that took long means that beats may have been stuck as well. */
+/* A connection that broke, or an answer that took long: beats may have been stuck as well. */
 static int look_for_outage(struct queue *q, bool *out, struct err *e)
 {
-    int64_t before_ms = clock_mono_ms();
-    bool connected = q->context != NULL;
+    int64_t before_ms = clock_mono_ms(), slow_ms = q->conf.lease_ms / 4 > SLOW_MS ? q->conf.lease_ms / 4 : SLOW_MS;
     if (queue_ping(q, e) != 0)
         return -1;
-    *out = (connected && q->repeated) || clock_mono_ms() - before_ms > SLOW_MS;
+    *out = q->broke || clock_mono_ms() - before_ms > slow_ms;
+    q->broke = false;
     return 0;
 }
 

@@ -56,6 +56,7 @@ struct queue {
     struct queue_conf conf;
     redisContext *context; /* NULL = not connected */
     bool policy_seen;      /* maxmemory-policy was right on this connection */
+    bool broke;            /* the connection was lost since the reaper last looked */
     bool repeated;         /* the last call was sent twice because the first reply was lost */
     char sha[SCRIPT_COUNT][41];
     unsigned turn; /* rotates the order of pools */

@@ -89,6 +89,7 @@ static struct timeval as_timeval(int64_t ms)
 static int refuse(struct queue *q, struct err *e, const char *why)
 {
     err_set(e, ERR_dependency_redis, "Redis: %s", why);
+    q->broke = true;
     drop(q);
     return -1;
 }

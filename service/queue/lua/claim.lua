@@ -47,8 +47,11 @@ local function first_of(pool, tenant, turn)
     local over = (number(j[2]) > 0 and number(j[2]) <= now) or (number(j[3]) > 0 and number(j[3]) <= now)
     if not over and edge(ARGV[4], j[1]) then return take(id, pool, tenant, turn) end
     local to = edge(ARGV[5], j[1])
-    if not to then return nil end
-    finish(id, j[1], to, ARGV[6], 'deadline_exceeded', 'the job was not started in time')
+    if to then
+      finish(id, j[1], to, ARGV[6], 'deadline_exceeded', 'the job was not started in time')
+    else
+      leave_flow(id, pool, tenant) -- no such job, or not queued: it must not block those behind
+    end
   end
 end
 

@@ -88,6 +88,7 @@ local function finish(id, from, to, retention, code, detail)
   redis.call('ZADD', q .. 'term', now + retention, id)
   redis.call('ZADD', q .. 'unsettled', now, id)
   local version = bump(id, 'state')
+  redis.call('PEXPIRE', q .. 'evj:' .. id, 86400000)
   for _, hook in ipairs(redis.call('HKEYS', q .. 'hooks:' .. tenant)) do
     local delivery = hook .. '|' .. id .. '|' .. version
     redis.call('ZADD', q .. 'hookdue', now, delivery)

@@ -3,8 +3,12 @@
 -- Returns how many.
 local promoted = 0
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', q .. 'delayed', '-inf', now, 'LIMIT', 0, ARGV[1])) do
-  move(id, 'waiting', edge(ARGV[2], 'waiting'))
-  bump(id, 'state')
-  promoted = promoted + 1
+  local to = edge(ARGV[2], fields(id, 'state')[1])
+  redis.call('ZREM', q .. 'delayed', id)
+  if to then
+    move(id, 'waiting', to)
+    bump(id, 'state')
+    promoted = promoted + 1
+  end
 end
 return promoted

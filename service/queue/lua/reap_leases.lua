@@ -8,17 +8,15 @@ local reaper, lease = q .. 'reaper', tonumber(ARGV[8])
 local r = redis.call('HMGET', reaper, 'last', 'hold')
 local last, hold = number(r[1]), number(r[2])
 redis.call('HSET', reaper, 'last', int(now))
--- A reaper that is merely slow must not hold for ever: a gap right after a hold starts no new one unless it is long.
-local gap = now - last
-if ARGV[9] == '1' or (last > 0 and gap > lease and (hold < last or gap > 4 * lease)) then
+-- Reapers that are merely slow must not hold for ever: for one lease after a hold only a long gap starts another.
+local gap = last > 0 and now - last or 0
+if (ARGV[9] == '1' or gap > lease) and (now - hold > lease or gap > 4 * lease) then
   hold = now + lease
   redis.call('HSET', reaper, 'hold', int(hold))
 end
 if now < hold then return {0, 0, 0} end
 local lost, poisoned, canceled = 0, 0, 0
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', q .. 'lease', '-inf', now, 'LIMIT', 0, ARGV[1])) do
-  local j = fields(id, 'state', 'cancel', 'worker')
-  redis.call('ZREM', q .. 'lease', id)
+local function take_away(id, j)
   local detail = 'worker ' .. (j[3] or '?') .. ' stopped answering'
   local losses = redis.call('HINCRBY', key(id), 'lost', 1)
   if j[2] == '1' then
@@ -34,5 +32,10 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', q .. 'lease', '-inf', now, 'LIMI
     bump(id, 'state')
     lost = lost + 1
   end
+end
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', q .. 'lease', '-inf', now, 'LIMIT', 0, ARGV[1])) do
+  local j = fields(id, 'state', 'cancel', 'worker')
+  redis.call('ZREM', q .. 'lease', id)
+  if j[1] == 'running' then take_away(id, j) end
 end
 return {lost, poisoned, canceled}

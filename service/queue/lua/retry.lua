@@ -17,6 +17,7 @@ if number(j[4]) > now then
 else
   redis.call('HSET', key(id), 'deadline', '0')
 end
+redis.call('PERSIST', q .. 'evj:' .. id)
 move(id, j[1], to)
 bump(id, 'state')
 return 'OK'

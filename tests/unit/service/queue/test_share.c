@@ -232,6 +232,25 @@ static void depths_tell_how_much_there_is_and_how_it_went(void **state)
     assert_in_range(d[0].oldest_ms, 4, 5000);
 }
 
+static void remains_of_a_job_that_is_gone_block_nobody(void **state)
+{
+    static const char *const sets[] = {"{q}:ready:demo:t", "{q}:lease", "{q}:delayed", "{q}:deadline"};
+    char reply[64];
+    struct queue_lease lease;
+    struct queue_reaped reaped;
+    (void)state;
+    put_many("t", 1, 1);
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+        const char *words[] = {"ZADD", sets[i], "1", "j0_01JABCDEFGHJKMNPQRSTVWXYZ0"};
+        redis_ask(&redis, reply, sizeof reply, 4, words);
+        assert_string_equal(reply, "1");
+    }
+    reap(&reaped);
+    claim(&lease);
+    assert_string_not_equal(lease.job_id, "j0_01JABCDEFGHJKMNPQRSTVWXYZ0");
+    no_drift();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +265,7 @@ int main(void)
         cmocka_unit_test_setup(a_waiting_worker_wakes_when_work_comes, flush),
         cmocka_unit_test_setup(the_place_in_the_queue_counts_those_before, flush),
         cmocka_unit_test_setup(the_quota_counts_what_is_queued_and_waiting, flush),
+        cmocka_unit_test_setup(remains_of_a_job_that_is_gone_block_nobody, flush),
         cmocka_unit_test_setup(depths_tell_how_much_there_is_and_how_it_went, flush),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
