@@ -48,7 +48,7 @@ demo: setup ; @$(MAKE) -s build && demo/run                                     
 test: setup ; @$(MAKE) -s tests && $(PYTHON) tests/run.py --build $(B)                        ## every test that needs no GPU
 tests: build $(TESTS) $(B)/tests/bench/paint_art                                                                         ## build the programs and the tests
 check: setup ; @$(MAKE) -s lint                                                               ## format, layers, headers, exports, scripts
-lint: format-check layers headers exports rules                                               ## check without setup
+lint: format-check layers headers exports rules docs-check                                    ## check without setup
 parity: build ; @$(B)/longanim parity tests/goldens                                           ## the networks against the reference's numbers
 asan: setup ; @$(MAKE) -s tests B=build-asan OPT=-O1 SAN="-fsanitize=address,undefined -fno-omit-frame-pointer" && $(PYTHON) tests/run.py --build build-asan --sanitizer asan  ## the tests under ASan and UBSan
 tsan: setup ; @$(MAKE) -s tests B=build-tsan OPT=-O1 SAN="-fsanitize=thread" && $(PYTHON) tests/run.py --build build-tsan --sanitizer tsan  ## the threaded parts under TSan
@@ -66,6 +66,7 @@ headers: ; @for h in $(HEADERS); do printf '#include "%s"\ntypedef int not_empty
 	echo '#include "model.h"' | g++ -std=c++17 -Wall -Wextra -Wpedantic -Werror -Imodel_shim/include -fsyntax-only -x c++ -
 exports: $(B)/libmodel_shim.so ; @nm -D --defined-only $< | awk '$$2 ~ /[TWVBDRu]/ {print $$3}' | sort | diff model_shim/exports.txt -
 rules: ; @tools/check-rules
+docs-check: $(B)/tools/docs ; @for page in config errors; do $< $$page | diff docs/$$page.md - || { echo "docs/$$page.md is old: make docs"; exit 1; }; done
 
 # ---- rules ----
 $(B)/%.o: %.c | generated ; @mkdir -p $(@D); $(CC) $(CFLAGS) -c $< -o $@
@@ -94,5 +95,5 @@ $(B)/gen/queue_lua.h: $(LUA) tools/lua-to-header ; @mkdir -p $(@D); tools/lua-to
 $(B)/gen/openapi_json.h: openapi.yaml tools/openapi-to-header ; @mkdir -p $(@D); $(PYTHON) tools/openapi-to-header openapi.yaml > $@.tmp && mv $@.tmp $@
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: docs help setup build demo test tests check lint parity asan tsan fuzz bench format clean format-check layers headers exports rules generated
+.PHONY: docs docs-check help setup build demo test tests check lint parity asan tsan fuzz bench format clean format-check layers headers exports rules generated
 .SECONDARY:
