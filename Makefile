@@ -12,6 +12,7 @@ CXX := $(shell command -v ccache) g++
 WARN := -Wall -Wextra -Wpedantic -Wshadow $(if $(WERROR),-Werror)
 OPT ?= -O2
 CFLAGS := -std=c11 -D_GNU_SOURCE -g $(OPT) $(WARN) -Wstrict-prototypes -Wmissing-prototypes -Iservice -I. -Imodel_shim/include -I$(B)/gen -MMD -MP $(SAN)
+VERSION := $(shell sed -n 's/^\#define LONGANIM_VERSION "\(.*\)"/\1/p' service/base/version.h)
 CXXFLAGS := -std=c++20 -g1 $(OPT) $(WARN) -fPIC -fvisibility=hidden -Imodel_shim -Imodel_shim/include \
 	-isystem $(LIBTORCH)/include -isystem $(LIBTORCH)/include/torch/csrc/api/include -D_GLIBCXX_USE_CXX11_ABI=1 -MMD -MP $(SAN)
 
@@ -70,6 +71,7 @@ docs-check: $(B)/tools/docs ; @for page in config errors; do $< $$page | diff do
 
 # ---- rules ----
 $(B)/%.o: %.c | generated ; @mkdir -p $(@D); $(CC) $(CFLAGS) -c $< -o $@
+$(B)/model_shim/shim.o: CXXFLAGS += -DLONGANIM_VERSION='"$(VERSION)"'
 $(B)/%.o: %.cc ; @mkdir -p $(@D); $(CXX) $(CXXFLAGS) -c $< -o $@
 $(B)/libservice.a: $(SERVICE:%.c=$(B)/%.o) ; @rm -f $@; ar rcs $@ $^
 $(B)/libapi.a: $(API:%.c=$(B)/%.o) ; @rm -f $@; ar rcs $@ $^

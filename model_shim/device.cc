@@ -8,10 +8,15 @@
 #include <ATen/DeviceAccelerator.h>
 #include <ATen/Parallel.h>
 
+#include <fstream>
+#include <unistd.h>
+
 namespace mdl
 {
 namespace
 {
+
+constexpr int64_t host_percent = 85; // of the host's memory that networks may take
 
 c10::Device choose_device(const mdl_options &o)
 {
@@ -39,6 +44,23 @@ c10::ScalarType choose_dtype(const mdl_options &o, c10::Device device)
     }
 }
 
+// Of this machine, or of the container that we are in.
+int64_t host_memory_bytes()
+{
+    int64_t bytes = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE), limit = 0;
+    if (std::ifstream("/sys/fs/cgroup/memory.max") >> limit && limit > 0 && limit < bytes)
+        bytes = limit;
+    return bytes;
+}
+
+int64_t memory_bytes(c10::Device device)
+{
+    if (!device.is_cuda())
+        return host_memory_bytes() / 100 * host_percent;
+    at::detail::getCUDAHooks().init();
+    return static_cast<int64_t>(at::accelerator::getMemoryInfo(device.index()).second);
+}
+
 } // namespace
 
 Compute choose_compute(const mdl_options &o)
@@ -56,12 +78,9 @@ Compute choose_compute(const mdl_options &o)
     torch.setAllowTF32CuDNN(false);
     torch.setDeterministicCuDNN(true);
     torch.setBenchmarkCuDNN(false);
-    if (c.cuda()) {
-        at::detail::getCUDAHooks().init();
-        const int64_t total = static_cast<int64_t>(at::accelerator::getMemoryInfo(c.device.index()).second);
-        if (c.budget_bytes == 0 || c.budget_bytes > total)
-            c.budget_bytes = total;
-    }
+    const int64_t there = memory_bytes(c.device);
+    if (c.budget_bytes == 0 || c.budget_bytes > there)
+        c.budget_bytes = there;
     return c;
 }
 

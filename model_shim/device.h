@@ -14,7 +14,7 @@ namespace mdl
 struct Compute {
     c10::Device device = c10::Device(c10::DeviceType::CPU);
     c10::ScalarType dtype = c10::ScalarType::Float;
-    int64_t budget_bytes = 0; // of the device; 0 = no limit (on the CPU: never limited unless asked for)
+    int64_t budget_bytes = 0; // that networks and their activations may take; 0 = no limit
 
     bool cuda() const
     {
@@ -23,7 +23,8 @@ struct Compute {
 };
 
 // Auto: the GPU when there is one, else the CPU; bfloat16 there, float32 here. Sets the process' number of threads when
-// asked to, and makes libtorch compute reproducibly and without TF32. Throws Error(MDL_EINVAL) for a device that is not
+// asked to, and makes libtorch compute reproducibly and without TF32. The budget is never more than the GPU has, or, on
+// the CPU, most of the host's memory. Throws Error(MDL_EINVAL) for a device that is not
 // there or a type that is unknown.
 Compute choose_compute(const mdl_options &o);
 

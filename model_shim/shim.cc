@@ -4,6 +4,7 @@
 #include "device.h"
 #include "error.h"
 #include "guard.h"
+#include "longanimation/describe.h"
 #include "parity/parity.h"
 
 #include <torch/version.h>
@@ -17,8 +18,6 @@ struct mdl_model {
 
 namespace
 {
-
-#define LONGANIM_VERSION "0.1.0"
 
 // The smallest struct that was ever published: what every caller has filled.
 constexpr uint32_t options_size_min = offsetof(mdl_options, vram_budget_bytes);
@@ -175,6 +174,21 @@ int mdl_parity(const char *const *paths, int32_t count, const mdl_options *o, md
         *passed = counts.passed;
         *failed = counts.failed;
         *skipped = counts.skipped;
+    });
+}
+
+int mdl_check(const char *dir, const mdl_params *p, const mdl_options *o, const char **report, int32_t *problems,
+              mdl_error *err) noexcept
+{
+    return mdl::guard(err, [&] {
+        if (!dir || !report || !problems)
+            throw mdl::Error(MDL_EINVAL, "mdl_check: dir, report and problems are needed");
+        static thread_local std::string text; // until the next call on this thread, as promised
+        const mdl_params full = p ? complete_params(p) : default_params();
+        mdl::CheckReport checked = mdl::check_model(dir, p ? &full : nullptr, complete_options(o));
+        text = std::move(checked.json);
+        *report = text.c_str();
+        *problems = checked.problems;
     });
 }
 

@@ -13,7 +13,7 @@ Window::Window(const Host &h, int64_t input_frame_bytes, int64_t frame_bytes, Co
 {
 }
 
-const uint8_t *Window::move_to(int64_t start, int32_t source, int32_t count)
+uint8_t *Window::move_to(int64_t start, int32_t source, int32_t count)
 {
     if (start >= end)
         first = end = start;

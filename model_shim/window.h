@@ -19,7 +19,7 @@ class Window
 
     // Frames [start, start + count) of the shot, packed; `source` of them are read, the last one is repeated for the
     // rest. Segments come in order and overlap; the first call decides where reading starts. Valid until the next call.
-    const uint8_t *move_to(int64_t start, int32_t source, int32_t count);
+    uint8_t *move_to(int64_t start, int32_t source, int32_t count);
 
   private:
     const Host &host;

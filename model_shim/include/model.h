@@ -160,8 +160,9 @@ MDL_API int mdl_open(mdl_model **out, const char *backend, const char *dir, cons
                      struct mdl_error *err) MDL_NOEXCEPT MDL_CHECKED;
 
 /* JSON object describing the model: name, backend, native width and height, segment_frames, overlap_frames, steps,
- * guidance_scale, control_scale, injection, components with parameters, bytes and SHA-256 of their index, device,
- * dtype, licences. Borrowed from the handle until mdl_close. */
+ * guidance_scale, control_scale, injection, fusion_first_step, memory (false: no video encoder, so segments remember
+ * nothing), references_used, device, dtype, sha256 of the whole and per component (of samples of the files), parameters
+ * and bytes of components, licences. Borrowed from the handle until mdl_close. */
 MDL_API const char *mdl_describe(mdl_model *m) MDL_NOEXCEPT;
 
 MDL_API int mdl_plan_run(mdl_model *m, const struct mdl_params *p, struct mdl_plan *out,
@@ -177,7 +178,8 @@ MDL_API int mdl_parity(const char *const *paths, int32_t count, const struct mdl
                        struct mdl_error *err) MDL_NOEXCEPT MDL_CHECKED;
 
 /* Checks a model folder (manifest, every tensor by name, shape and type) and writes a JSON report into a buffer that
- * the model side owns until the next call on this thread. `problems` counts what is wrong. */
+ * the model side owns until the next call on this thread: what is wrong (`problems` counts it), components, licences,
+ * and the memory that the run which `p` describes needs per phase (NULL: one segment at the model's own size). */
 MDL_API int mdl_check(const char *dir, const struct mdl_params *p, const struct mdl_options *o, const char **report,
                       int32_t *problems, struct mdl_error *err) MDL_NOEXCEPT MDL_CHECKED;
 

@@ -249,12 +249,16 @@ void Weights::finish(const std::vector<std::string> &ignorable) const
 int64_t Weights::parameters() const
 {
     int64_t count = 0;
-    for (const auto &[name, item] : items_) {
-        int64_t n = 1;
-        for (int64_t size : item.shape)
-            n *= size;
-        count += n;
-    }
+    for (const auto &[name, item] : items_)
+        count += c10::multiply_integers(item.shape);
+    return count;
+}
+
+int64_t Weights::used_parameters() const
+{
+    int64_t count = 0;
+    for (const auto &[name, item] : items_)
+        count += item.used ? c10::multiply_integers(item.shape) : 0;
     return count;
 }
 

@@ -73,6 +73,7 @@ class Weights
         return stored_bytes_;
     }
     int64_t parameters() const;
+    int64_t used_parameters() const; // of the tensors that were asked for
 
   private:
     struct Item {

@@ -72,8 +72,6 @@ void read_components(Manifest &m, const Json &j)
     m.lineart = component(m, j, "lineart", "lineart");
     if (json_has(j, "video_encoder"))
         m.video_encoder = component(m, j, "video_encoder", "");
-    if (json_has(j, "clip"))
-        m.clip = component(m, j, "clip", "");
 }
 
 int32_t integer(const Json &j, const char *key, int32_t fallback, int32_t min, int32_t max)
@@ -117,8 +115,6 @@ void read_memory(Manifest &m, const Json &j)
     m.compression_ratio = integer(j, "compression_ratio", m.compression_ratio, 1, 1024);
     m.global_frames_max = integer(j, "global_frames_max", m.global_frames_max, 1, 1 << 16);
     m.local_frames = integer(j, "local_frames", m.local_frames, 1, 1 << 16);
-    m.memory_prefix_ids = json_ints(j, "memory_prefix_ids", {});
-    m.memory_suffix_ids = json_ints(j, "memory_suffix_ids", {});
 }
 
 void read_fusion(Manifest &m, const Json &j)

@@ -22,7 +22,6 @@ struct Manifest {
     std::string transformer, vae, text_encoder, tokenizer, scheduler; // inside "base"
     std::string sketch_dit, memory, lineart;
     std::string video_encoder; // empty: memories only where expected/ gives them (parity)
-    std::string clip;          // sizes and normalisation of the encoder's vision tower; empty: inside video_encoder
 
     int32_t height = 576, width = 1024;
     int32_t segment_frames = 81, overlap_frames = 16;
@@ -32,7 +31,6 @@ struct Manifest {
     std::vector<int64_t> memory_layers{19, 23, 27};
     int32_t compression_ratio = 8;
     int32_t global_frames_max = 650, local_frames = 20;
-    std::vector<int64_t> memory_prefix_ids, memory_suffix_ids; // empty: those of the published 7B encoder
     int32_t fusion_first_step = 31;
     std::array<double, 4> fusion_weights{0.8, 0.6, 0.4, 0.2}; // of the segment before, for latent frames 2..5
     double image_latent_scale = 1.0;

@@ -30,6 +30,7 @@ const ParityKind parity_kinds[] = {
 };
 
 const ParityFolder parity_folders[] = {
+    {"longanimation.json", "longanimation_model", parity_longanimation},
     {"expected/visual_tokens.safetensors", "video_xl.folder", parity_video_xl_folder},
     {nullptr, nullptr, nullptr},
 };

@@ -37,4 +37,7 @@ void parity_memory_prompt(const Json &golden, Report &report);
 // video_xl_folder.cc: the same on a model folder
 void parity_video_xl_folder(const std::string &folder, Report &report);
 
+// longanimation_folder.cc: a whole model folder, end to end
+void parity_longanimation(const std::string &folder, Report &report);
+
 } // namespace mdl

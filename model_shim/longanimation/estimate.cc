@@ -1,0 +1,105 @@
+// estimate.cc - see estimate.h.
+#include "longanimation/estimate.h"
+
+#include <algorithm>
+
+namespace mdl
+{
+namespace
+{
+
+// Live values at the peak, in units of the largest activation of one kind.
+constexpr int64_t token_copies = 14; // of tokens x width: the buffer, its norm, q k v, the hidden layer of four widths
+constexpr int64_t vae_copies = 6;    // of the widest feature map of one temporal slice
+constexpr int64_t line_copies = 4;   // of the line network's widest feature map
+constexpr int64_t slice_frames = 9;  // pixel frames of the longest temporal slice
+constexpr int64_t fixed_bytes = int64_t{256} << 20;
+
+int64_t element(const Compute &c)
+{
+    return static_cast<int64_t>(c10::elementSize(c.dtype));
+}
+
+int64_t diffusion_work(const Shapes &n, const Settings &s, const Compute &c, int64_t latent_frames)
+{
+    const int64_t side = n.vae.spatial_ratio() * n.transformer.patch;
+    const int64_t tokens =
+        latent_frames / 2 * (s.size.height / side) * (s.size.width / side) + n.transformer.max_text_tokens;
+    const int64_t rows = s.guided() ? 2 : 1;
+    const int64_t modulations = s.steps * n.transformer.width() * 12 * (n.transformer.layers + n.sketch_dit.layers);
+    return (rows * tokens * n.transformer.width() * token_copies + modulations) * element(c) + fixed_bytes;
+}
+
+// One temporal slice of one tile, and the whole video that tiles are blended into.
+int64_t vae_work(const Manifest &m, const Shapes &n, const Settings &s, const Compute &c)
+{
+    int64_t height = s.size.height, width = s.size.width, whole = 0;
+    if (m.vae_tiling) {
+        const VaeTiling tiling = VaeTiling::half_sample(n.vae);
+        height = std::min(height, tiling.tile_height);
+        width = std::min(width, tiling.tile_width);
+        whole = int64_t{m.segment_frames} * s.size.height * s.size.width * 3 * 3;
+    }
+    return (slice_frames * height * width * n.vae.channels.front() * vae_copies + whole) * element(c) + fixed_bytes;
+}
+
+int64_t line_work(const Settings &s, const Compute &c)
+{
+    return int64_t{64} * s.size.height * s.size.width * line_copies * 4 * element(c) + fixed_bytes;
+}
+
+int64_t host_frames(const Manifest &m, const Settings &s)
+{
+    const int64_t frame = int64_t{s.size.height} * s.size.width * 3;
+    return frame * m.segment_frames * 3; // the window, the decoded segment, what is being delivered
+}
+
+} // namespace
+
+WorkBytes estimate_work(const Manifest &m, const Shapes &n, const Settings &s, const Compute &c)
+{
+    const int64_t latent_frames = plan_latent_frames(m.segment_frames) + 1;
+    WorkBytes w;
+    w.text = n.transformer.max_text_tokens * n.transformer.text_dim * 16 * element(c) + fixed_bytes;
+    w.recall = (m.video_encoder.empty() ? 0 : int64_t{2} << 30) + fixed_bytes;
+    w.decode = vae_work(m, n, s, c);
+    w.encode = std::max(w.decode, line_work(s, c));
+    w.diffusion = diffusion_work(n, s, c, latent_frames);
+    return w;
+}
+
+std::vector<PhaseBytes> estimate_phases(const Manifest &m, const std::vector<PartInfo> &parts, const Shapes &n,
+                                        const Settings &s, const Compute &c)
+{
+    const auto bytes = [&](Part p) { return parts[static_cast<size_t>(p)].bytes(c.dtype); };
+    const bool memory = !m.video_encoder.empty() && (s.global_memory || s.local_memory);
+    const WorkBytes w = estimate_work(m, n, s, c);
+    std::vector<PhaseBytes> phases = {{"text", bytes(Part::text_encoder), w.text}};
+    if (memory)
+        phases.push_back({"recall", bytes(Part::video_encoder), w.recall});
+    phases.push_back({"encode", bytes(Part::lineart) + bytes(Part::vae), w.encode});
+    phases.push_back({"diffusion",
+                      bytes(Part::transformer) + bytes(Part::sketch_dit) + (memory ? bytes(Part::memory) : 0),
+                      w.diffusion});
+    phases.push_back({"decode", bytes(Part::vae), w.decode});
+    return phases;
+}
+
+RunBytes estimate_run(const Manifest &m, const std::vector<PartInfo> &parts, const Shapes &n, const Settings &s,
+                      const Compute &c)
+{
+    int64_t largest = 0, work = 0, all = 0;
+    for (const PhaseBytes &phase : estimate_phases(m, parts, n, s, c)) {
+        largest = std::max(largest, phase.weights + phase.work);
+        work = std::max(work, phase.work);
+        all += phase.name == std::string("decode") ? 0 : phase.weights; // the VAE counts once
+    }
+    RunBytes run;
+    const int64_t peak = c.budget_bytes > 0 && all + work > c.budget_bytes ? largest : all + work;
+    run.fits = c.budget_bytes == 0 || largest <= c.budget_bytes;
+    run.device = c.cuda() ? peak : 0;
+    run.host = host_frames(m, s) + (c.cuda() ? fixed_bytes : peak);
+    return run;
+}
+
+} // namespace mdl
