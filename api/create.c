@@ -132,14 +132,12 @@ static int64_t reservation_ms(const struct app *app)
     return 2 * app->config->lease_ms;
 }
 
-/* Redis may have lost its data, keys included, and nobody may have told it yet what the store knows. Then a repeat would
- * look like a first request. */
-static int wait_reconciled(struct worker *w, bool *waited, struct err *e)
+/* Redis has lost its data, keys included, and is being told what the store knows; until then no key can be reserved. */
+static int wait_reconciled(struct worker *w, struct err *e)
 {
     int64_t until = clock_mono_ms() + RECONCILE_WAIT_MS;
     char generation[96];
 
-    *waited = false;
     for (;;) {
         if (queue_generation(w->queue, generation, e))
             return -1;
@@ -147,7 +145,6 @@ static int wait_reconciled(struct worker *w, bool *waited, struct err *e)
             return 0;
         if (clock_mono_ms() >= until)
             return err_set(e, ERR_dependency_redis, "the queue is being restored");
-        *waited = true;
         clock_sleep_ms(50);
     }
 }
@@ -165,11 +162,9 @@ static int reserve_once(struct creation *c, struct worker *w, enum queue_idem *s
 int create_reserve(struct creation *c, struct worker *w, struct err *e)
 {
     enum queue_idem state;
-    bool waited;
 
-    if (reserve_once(c, w, &state, e))
-        return -1;
-    if (state == QUEUE_IDEM_RESERVED && (wait_reconciled(w, &waited, e) || (waited && reserve_once(c, w, &state, e))))
+    if (reserve_once(c, w, &state, e) &&
+        (e->code != ERR_dependency_redis || wait_reconciled(w, e) || reserve_once(c, w, &state, e)))
         return -1;
     if (state == QUEUE_IDEM_IN_PROGRESS)
         return err_set(e, ERR_idempotency_in_progress, "the first request with this Idempotency-Key is still running");
