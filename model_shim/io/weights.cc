@@ -201,8 +201,11 @@ at::Tensor Weights::get_rows(const std::string &name, at::IntArrayRef shape, con
     for (int64_t row : rows)
         if (row < 0 || row >= shape[0])
             throw Error(MDL_EWEIGHTS, "\"" + name + "\" has no row " + std::to_string(row));
-    if (on_demand_)
-        return on_demand_(name, shape.vec()).index_select(0, at::tensor(rows, at::kLong)).to(wanted);
+    if (on_demand_) {
+        const at::Tensor table = on_demand_(name, shape.vec());
+        return table.is_meta() ? at::empty(chosen, wanted)
+                               : table.index_select(0, at::tensor(rows, at::kLong).to(table.device())).to(wanted);
+    }
     const Item *item = find(name, shape);
     if (!item)
         return at::zeros({}, wanted).expand(chosen);

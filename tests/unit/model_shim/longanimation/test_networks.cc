@@ -7,6 +7,7 @@
 #include "longanimation/sketch_dit.h"
 #include "parity/golden.h"
 #include "tests/support/cmocka_cc.h"
+#include "video_xl/encoder.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -233,6 +234,56 @@ void a_control_module_is_loaded_strictly(void **)
     assert_int_equal(loaded(shapes), MDL_EWEIGHTS);
 }
 
+// ---- published sizes ----
+
+struct Asked {
+    int64_t tensors = 0, parameters = 0;
+};
+
+// What a network asks for, without a byte of weights.
+template <class F> Asked asked_by(F &&make)
+{
+    Asked asked;
+    mdl::Weights recorder = mdl::Weights::generated_on_demand(
+        [&asked](const std::string &, const mdl::Weights::Shape &shape) {
+            const at::Tensor t = at::empty(shape, at::TensorOptions().device(at::kMeta));
+            asked.tensors++;
+            asked.parameters += t.numel();
+            return t;
+        },
+        {at::kBFloat16, at::kMeta});
+    make(recorder);
+    return asked;
+}
+
+void the_released_networks_have_the_released_numbers_of_parameters(void **)
+{
+    const Asked dglm = asked_by([](mdl::Weights &w) { mdl::Dglm(mdl::DglmConfig{}, w); });
+    assert_int_equal(dglm.tensors, 97);
+    assert_int_equal(dglm.parameters, 402782208);
+
+    mdl::DitConfig small;
+    small.heads = 48, small.layers = 6, small.in_channels = 32, small.patch_t = 2, small.ofs_dim = 512;
+    small.rotary = true;
+    const Asked sketch = asked_by([&small](mdl::Weights &w) { mdl::SketchDit(small, w); });
+    assert_int_equal(sketch.parameters, 818359808);
+
+    // 8.40 G in all, of which neither the head, the last layer's attention and MLP nor the last vision layer are asked
+    // for; get_rows asks for the embedding table twice.
+    const Asked video = asked_by([](mdl::Weights &w) {
+        mdl::VideoXlConfig c;
+        c.prompt = mdl::video_prompt_7b();
+        mdl::VideoXl(c, c.default_memory_layers(), w);
+    });
+    const int64_t table = int64_t{152064} * 3584,
+                  vision_layer = 4 * (1024 * 1024 + 1024) + 2 * 1024 * 4096 + 5 * 1024 + 4096;
+    const int64_t vision = 23 * vision_layer + 1024 + 1024 * 3 * 14 * 14 + 577 * 1024 + 2 * 1024;
+    const int64_t keys = 3584 * 512 + 512, queries = 3584 * 3584 + 3584, norm = 3584;
+    const int64_t mlp = int64_t{3} * 3584 * 18944, layer = 2 * queries + 4 * keys + 3584 * 3584 + mlp + 2 * norm;
+    const int64_t projector = 3584 * 1024 + 3584 + 3584 * 3584 + 3584;
+    assert_int_equal(video.parameters, 2 * table + vision + projector + 3584 + 27 * layer + 4 * keys + norm);
+}
+
 } // namespace
 
 int main()
@@ -254,6 +305,7 @@ int main()
         cmocka_unit_test(either_memory_may_be_switched_off),
         cmocka_unit_test(one_memory_serves_every_row_of_the_batch),
         cmocka_unit_test(a_control_module_is_loaded_strictly),
+        cmocka_unit_test(the_released_networks_have_the_released_numbers_of_parameters),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
