@@ -25,10 +25,10 @@ WeightOptions weight_options(const Report &report)
     return {report.options.dtype, report.options.device};
 }
 
-at::Tensor input_of(const Fill &fill, const Json &one, const char *label, const Report &report)
+at::Tensor input_of(const Fill &fill, const Json &one, const char *label)
 {
-    return fill.input(label, json_shape(json_need(json_need(one, "inputs"), label)), json_double(one, "input_scale", 1))
-        .to(report.options.device, report.options.dtype);
+    return fill.input(label, json_shape(json_need(json_need(one, "inputs"), label)),
+                      json_double(one, "input_scale", 1));
 }
 
 // Compares the entry `key` of `records` if there is one.
@@ -42,9 +42,10 @@ void compare_if(Report &report, const Json &records, const std::string &key, con
 void dglm_case(const Dglm &network, const Fill &fill, const Json &one, const std::string &name, double tolerance,
                Report &report)
 {
-    const at::Tensor control = input_of(fill, one, "control", report);
-    const at::Tensor global_memory = input_of(fill, one, "global_memory", report);
-    const at::Tensor local_memory = input_of(fill, one, "local_memory", report);
+    const auto where = at::TensorOptions().device(report.options.device).dtype(report.options.dtype);
+    const at::Tensor control = input_of(fill, one, "control").to(where);
+    const at::Tensor global_memory = input_of(fill, one, "global_memory").to(where);
+    const at::Tensor local_memory = input_of(fill, one, "local_memory").to(where);
     const Json none = Json::object();
     const Json &cached = json_has(one, "cached") ? one["cached"] : none;
     const Json &inner = json_has(one, "intermediate") ? one["intermediate"] : none;
@@ -162,10 +163,10 @@ FusionConfig fusion_config(const Json &one)
 void fusion_case(const Fill &fill, const Json &one, const std::string &name, double tolerance, Report &report)
 {
     const FusionConfig config = fusion_config(one);
-    const bool bf16 = json_string(one, "dtype", "float32") == "bfloat16";
-    const auto type = bf16 ? at::kBFloat16 : at::kFloat;
-    const at::Tensor latents = input_of(fill, one, "latents", report).to(type);
-    const at::Tensor previous = input_of(fill, one, "previous", report).to(type);
+    const bool bf16 = json_string(one, "dtype", "float32") == "bfloat16"; // arithmetic: the case says, not the run
+    const auto where = at::TensorOptions().device(report.options.device).dtype(bf16 ? at::kBFloat16 : at::kFloat);
+    const at::Tensor latents = input_of(fill, one, "latents").to(where);
+    const at::Tensor previous = input_of(fill, one, "previous").to(where);
     for (const Json &result : json_need(one, "results")) {
         const int64_t step = json_int(result, "step", 0);
         const std::string at_step = name + "/step" + std::to_string(step);
