@@ -3,6 +3,7 @@
 #include "device.h"
 
 #include "error.h"
+#include "nn/host_memory.h"
 
 #include <ATen/Context.h>
 #include <ATen/DeviceAccelerator.h>
@@ -81,6 +82,8 @@ Compute choose_compute(const mdl_options &o)
     const int64_t there = memory_bytes(c.device);
     if (c.budget_bytes == 0 || c.budget_bytes > there)
         c.budget_bytes = there;
+    if (!c.cuda())
+        nn::host_memory_keep();
     return c;
 }
 
@@ -93,6 +96,8 @@ void release_cached(const Compute &c)
 {
     if (c.cuda())
         at::accelerator::emptyCache();
+    else
+        nn::host_memory_release();
 }
 
 } // namespace mdl

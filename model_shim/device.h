@@ -30,7 +30,7 @@ Compute choose_compute(const mdl_options &o);
 
 std::string dtype_name(c10::ScalarType t); // "float32", "bfloat16"
 
-// Gives cached blocks of a GPU back, after networks were dropped. Nothing on the CPU.
+// Gives memory that nothing uses back, to the GPU or to the system, after networks were dropped.
 void release_cached(const Compute &c);
 
 } // namespace mdl

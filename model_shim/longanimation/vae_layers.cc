@@ -1,5 +1,6 @@
 #include "longanimation/vae_layers.h"
 #include "error.h"
+#include "nn/conv.h"
 
 #include <ATen/ATen.h>
 
@@ -24,7 +25,7 @@ at::Tensor conv_layout(const at::Tensor &weight)
 // conv3d without padding in time, cut in time where it would be too large.
 at::Tensor conv_in_time(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias)
 {
-    const auto conv = [&](const at::Tensor &part) { return at::conv3d(part, weight, bias, 1, {0, 1, 1}); };
+    const auto conv = [&](const at::Tensor &part) { return nn::conv(part, weight, bias, {1, 1, 1}, {0, 1, 1}); };
     const int64_t frames_out = x.size(2) - kernel_t + 1;
     const int64_t frame = std::max(x.size(1), weight.size(0)) * x.size(0) * x.size(3) * x.size(4);
     const int64_t at_once = std::max<int64_t>(conv_elements_max / frame - kernel_t + 1, 1);
@@ -99,7 +100,7 @@ PointConv PointConv::load(Weights &w, const std::string &name, int64_t in, int64
 
 at::Tensor PointConv::operator()(const at::Tensor &x) const
 {
-    return at::conv3d(x, weight, bias);
+    return nn::conv(x, weight, bias, {1, 1, 1}, {0, 0, 0});
 }
 
 VaeNorm VaeNorm::load(Weights &w, const std::string &name, const VaeConfig &c, int64_t channels, double eps,
@@ -164,7 +165,7 @@ at::Tensor VaeDownsample::operator()(const at::Tensor &x) const
         h = odd ? at::cat({x.narrow(2, 0, 1), pairs}, 2) : pairs;
     }
     const at::Tensor frames = at::constant_pad_nd(frames_to_batch(h), {0, 1, 0, 1});
-    return batch_to_frames(at::conv2d(frames, weight, bias, 2), x.size(0)).contiguous();
+    return batch_to_frames(nn::conv(frames, weight, bias, {2, 2}, {0, 0}), x.size(0)).contiguous();
 }
 
 VaeUpsample VaeUpsample::load(Weights &w, const std::string &name, int64_t channels, bool time)
@@ -181,7 +182,7 @@ at::Tensor VaeUpsample::operator()(const at::Tensor &x) const
         h = odd ? at::cat({x.narrow(2, 0, 1), doubled}, 2) : doubled;
     }
     const at::Tensor frames = at::upsample_nearest2d(frames_to_batch(h), {x.size(3) * 2, x.size(4) * 2});
-    return batch_to_frames(at::conv2d(frames, weight, bias, 1, 1), x.size(0)).contiguous();
+    return batch_to_frames(nn::conv(frames, weight, bias, {1, 1}, {1, 1}), x.size(0)).contiguous();
 }
 
 } // namespace mdl

@@ -23,6 +23,9 @@ int model_lib_open(struct model_lib *out, struct err *e)
     if (fs_program_dir(folder, e) != 0 || fs_join(path, folder, "libmodel_shim.so", e) != 0)
         return -1;
     struct model_lib lib = {0};
+    /* libtorch's threads otherwise spin while they wait for each other, which on shared cores takes the time from those
+     * that they wait for: three times slower when decoders and encoders run beside. Read when the library loads. */
+    setenv("OMP_WAIT_POLICY", "passive", 0);
     lib.handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!lib.handle)
         return err_set(e, ERR_model_error, "the model library cannot be loaded: %s", dlerror());

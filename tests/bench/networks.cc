@@ -3,6 +3,7 @@
 //   transformer | encode | decode
 #include "longanimation/transformer.h"
 #include "longanimation/vae.h"
+#include "nn/host_memory.h"
 #include "parity/golden.h"
 
 #include <ATen/ATen.h>
@@ -106,6 +107,7 @@ int main(int argc, char **argv)
         return 2;
     }
     at::set_num_threads(std::atoi(argv[3]));
+    mdl::nn::host_memory_keep(); // as the library does
     const c10::InferenceMode inference;
     const Json setup = mdl::json_read(argv[1]);
     Bench bench(setup);

@@ -1,0 +1,12 @@
+// conv.h - the one place that calls the convolutions of libtorch.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+namespace mdl::nn
+{
+
+// 2-D or 3-D by the number of dimensions of `weight` (out, in, [kt,] kh, kw); bias may be undefined.
+at::Tensor conv(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias, at::IntArrayRef stride,
+                at::IntArrayRef padding);
+
+} // namespace mdl::nn
