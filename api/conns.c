@@ -2,19 +2,21 @@
 
 #include "base/clock.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 
-enum { SWEEP_PERIOD_MS = 500 };
+enum { SWEEP_PERIOD_MS = 200 };
 
 struct conn {
     struct conn *next, *previous; /* guarded by the lock of the list */
     int fd;
-    bool shut;
+    bool shut, left; /* left: at the last sweep the peer had closed its side and everything was read */
     atomic_int phase;
     atomic_llong since_ms; /* of the phase; of the window in CONN_BODY */
     atomic_llong received; /* in the window */
@@ -31,6 +33,9 @@ struct conns {
     struct conn *first;
     int count;
     bool stopping;
+    struct pollfd *polled; /* of one sweep */
+    struct conn **polled_conns;
+    int polled_max;
 };
 
 /* Is its time over? Starts the next window of a body that keeps up. */
@@ -77,6 +82,47 @@ static void sweep_locked(struct conns *c)
     }
 }
 
+/* Those that wait for a peer's bytes. */
+static int collect_locked(struct conns *c)
+{
+    int n = 0;
+
+    if (c->polled_max < c->count) {
+        c->polled_max = 2 * c->count;
+        c->polled = realloc(c->polled, (size_t)c->polled_max * sizeof(*c->polled));
+        c->polled_conns = realloc(c->polled_conns, (size_t)c->polled_max * sizeof(struct conn *));
+        if (c->polled == NULL || c->polled_conns == NULL)
+            abort();
+    }
+    for (struct conn *conn = c->first; conn; conn = conn->next) {
+        if (conn->shut || atomic_load(&conn->phase) == CONN_BUSY || atomic_load(&conn->paused))
+            continue;
+        c->polled[n] = (struct pollfd){.fd = conn->fd, .events = POLLRDHUP};
+        c->polled_conns[n++] = conn;
+    }
+    return n;
+}
+
+/* The library watches edges and takes a short read for the last one, so it does not notice a peer that closed right
+ * behind its last byte. When the request is not complete then, it never will be. Twice in a row, because between
+ * reading the last byte and calling the request complete there is a moment that looks the same. */
+static void shut_deserted_locked(struct conns *c)
+{
+    int n = collect_locked(c);
+
+    if (n == 0 || poll(c->polled, (nfds_t)n, 0) <= 0)
+        return;
+    for (int i = 0; i < n; i++) {
+        struct conn *conn = c->polled_conns[i];
+        int waiting = 0;
+        bool left = (c->polled[i].revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0 &&
+                    (ioctl(conn->fd, FIONREAD, &waiting) || waiting == 0);
+        if (left && conn->left)
+            shut_locked(conn);
+        conn->left = left;
+    }
+}
+
 static void *run(void *arg)
 {
     struct conns *c = arg;
@@ -90,6 +136,7 @@ static void *run(void *arg)
         until.tv_nsec %= 1000000000L;
         pthread_cond_timedwait(&c->changed, &c->lock, &until);
         sweep_locked(c);
+        shut_deserted_locked(c);
     }
     pthread_mutex_unlock(&c->lock);
     return NULL;
@@ -126,6 +173,8 @@ void conns_stop(struct conns *c)
     pthread_join(c->thread, NULL);
     pthread_cond_destroy(&c->changed);
     pthread_mutex_destroy(&c->lock);
+    free(c->polled);
+    free(c->polled_conns);
     free(c);
 }
 

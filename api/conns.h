@@ -2,9 +2,9 @@
  *
  * Its own timeout restarts with every byte, so a client that drips one byte a second stays for ever. Here a sweeper
  * thread shuts down (shutdown(2); closing stays with the library) connections whose header phase, idle time included,
- * is over its limit, and whose body comes slower than CONNS_BODY_RATE over a window. A descriptor is only touched
- * under the lock under which it is also taken off the list before the library closes it, so a recycled number is never
- * hit. Any thread. */
+ * is over its limit, whose body comes slower than CONNS_BODY_RATE over a window, and whose peer left in the middle. A
+ * descriptor is only touched under the lock under which it is also taken off the list before the library closes it, so
+ * a recycled number is never hit. Any thread. */
 #ifndef LONGANIM_API_CONNS_H
 #define LONGANIM_API_CONNS_H
 

@@ -5,18 +5,14 @@
 #include "fields.h"
 
 #include "base/clock.h"
-#include "base/fs.h"
 #include "base/id.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
     TEXT_MAX_BYTES = 1 << 18,     /* of a text part or the JSON body */
@@ -104,26 +100,6 @@ static int check_service(struct app *app, const struct req *r, struct err *e)
     return house_store_check(app->house, e);
 }
 
-int creation_new(struct creation **out, struct req *r, struct err *e)
-{
-    struct creation *c = calloc(1, sizeof(*c));
-
-    if (c == NULL)
-        abort();
-    c->app = r->app;
-    c->who = r->who;
-    c->file_fd = -1;
-    memcpy(c->trace_parent, r->trace_parent, sizeof(c->trace_parent));
-    id_random_hex(c->holder, 16);
-    buf_init(&c->text, TEXT_MAX_BYTES);
-    if (take_headers(c, r, e) || check_service(r->app, r, e)) {
-        creation_free(c, NULL);
-        return -1;
-    }
-    *out = c;
-    return 0;
-}
-
 /* ---- the reservation ---- */
 
 /* How long it holds without news: a dead holder's ends within two leases. */
@@ -171,8 +147,10 @@ int create_reserve(struct creation *c, struct worker *w, struct err *e)
     return 0;
 }
 
-int creation_begin(struct creation *c, struct worker *w, struct err *e)
+static int begin(void *user, struct worker *w, struct err *e)
 {
+    struct creation *c = user;
+
     return c->idempotency_key[0] ? create_reserve(c, w, e) : 0;
 }
 
@@ -182,55 +160,6 @@ static int renew(struct creation *c, struct worker *w, struct err *e)
     if (!c->reserved || clock_mono_ms() - c->reserved_ms < reservation_ms(c->app) / 4)
         return 0;
     return create_reserve(c, w, e);
-}
-
-/* ---- files ---- */
-
-static int open_spool(struct creation *c, struct spooled *file, struct err *e)
-{
-    char name[33];
-
-    id_random_hex(name, 16);
-    snprintf(file->path, sizeof(file->path), "%s/%s", c->app->spool_dir, name);
-    c->file_fd = open(file->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (c->file_fd < 0) {
-        bool full = errno == ENOSPC || errno == EDQUOT;
-        err_set(e, full ? ERR_storage_full : ERR_internal, "the upload cannot be kept: %s", strerror(errno));
-        file->path[0] = 0;
-        return -1;
-    }
-    c->file = file;
-    c->file_hash = hash_new();
-    return 0;
-}
-
-static int write_spool(struct creation *c, const void *data, size_t size, struct err *e)
-{
-    if (c->file->bytes + (int64_t)size > c->app->config->max_upload_bytes)
-        return err_set_field(e, ERR_payload_too_large, c->part_name, "uploads may have %lld bytes",
-                             (long long)c->app->config->max_upload_bytes);
-    if (fs_write_all(c->file_fd, data, size))
-        return err_set(e, errno == ENOSPC || errno == EDQUOT ? ERR_storage_full : ERR_internal,
-                       "the upload cannot be kept: %s", strerror(errno));
-    hash_add(c->file_hash, data, size);
-    c->file->bytes += (int64_t)size;
-    return 0;
-}
-
-static void end_spool(struct creation *c)
-{
-    uint8_t sha256[HASH_SIZE];
-
-    if (c->file_fd >= 0)
-        close(c->file_fd);
-    if (c->file_hash && c->file) {
-        hash_final(c->file_hash, sha256);
-        hash_hex(sha256, c->file->sha256);
-    }
-    hash_free(c->file_hash);
-    c->file_fd = -1;
-    c->file_hash = NULL;
-    c->file = NULL;
 }
 
 /* ---- parts ---- */
@@ -250,7 +179,7 @@ static int begin_file(struct creation *c, const struct multipart_part *p, struct
     if (p->digest && fields_digest(p->digest, "Content-Digest", file->wanted, e) < 0)
         return -1;
     text_clean(file->name, sizeof(file->name), p->filename ? p->filename : p->name);
-    if (open_spool(c, file, e))
+    if (spool_open(&c->spool, c->app, file, e))
         return -1;
     c->reference_count += !video;
     c->part = CREATE_FILE_PART;
@@ -287,8 +216,12 @@ static int on_data(void *user, const void *data, size_t size, struct err *e)
 {
     struct creation *c = user;
 
-    if (c->part == CREATE_FILE_PART)
-        return write_spool(c, data, size, e);
+    if (c->part == CREATE_FILE_PART) {
+        if (c->spool.file->bytes + (int64_t)size > c->app->config->max_upload_bytes)
+            return err_set_field(e, ERR_payload_too_large, c->part_name, "uploads may have %lld bytes",
+                                 (long long)c->app->config->max_upload_bytes);
+        return spool_write(&c->spool, data, size, e);
+    }
     if (buf_add(&c->text, data, size))
         return err_set_field(e, ERR_payload_too_large, c->part_name, "this part may have %d bytes", TEXT_MAX_BYTES);
     return 0;
@@ -322,8 +255,8 @@ static int on_end(void *user, struct err *e)
     c->part = CREATE_NO_PART;
     if (!file)
         return end_text(c, e);
-    struct spooled *done = c->file;
-    end_spool(c);
+    struct spooled *done = c->spool.file;
+    spool_close(&c->spool);
     if (done->wanted[0] && strcmp(done->wanted, done->sha256) != 0)
         return err_set_field(e, ERR_media_hash_mismatch, c->part_name,
                              "the SHA-256 of the part is not that of its Content-Digest");
@@ -332,8 +265,10 @@ static int on_end(void *user, struct err *e)
 
 /* ---- the body ---- */
 
-int creation_feed(struct creation *c, const char *data, size_t size, struct worker *w, struct err *e)
+static int feed(void *user, const char *data, size_t size, struct worker *w, struct err *e)
 {
+    struct creation *c = user;
+
     c->body_bytes += (int64_t)size;
     if (renew(c, w, e))
         return -1;
@@ -375,14 +310,10 @@ int create_check_body(struct creation *c, struct err *e)
     return 0;
 }
 
-static void remove_spooled(struct spooled *file)
+/* No job will come of it: the key is given back before the client is told, so that it may repeat at once. */
+void creation_release(void *user, struct worker *w)
 {
-    if (file->path[0])
-        unlink(file->path);
-}
-
-void creation_release(struct creation *c, struct worker *w)
-{
+    struct creation *c = user;
     struct err e;
 
     if (!c->reserved || c->kept)
@@ -393,12 +324,15 @@ void creation_release(struct creation *c, struct worker *w)
         log_err(LOG_WARN, "api.idempotency_not_released", NULL, &e);
 }
 
-void creation_free(struct creation *c, struct worker *w)
+static void close_creation(void *user, bool gone, struct worker *w)
 {
-    end_spool(c);
-    remove_spooled(&c->video);
+    struct creation *c = user;
+
+    (void)gone;
+    spool_close(&c->spool);
+    spool_remove(&c->video);
     for (int i = 0; i < MANIFEST_REFERENCES_MAX; i++)
-        remove_spooled(&c->references[i]);
+        spool_remove(&c->references[i]);
     if (w)
         creation_release(c, w);
     for (int i = 0; i < c->field_count; i++)
@@ -408,4 +342,24 @@ void creation_free(struct creation *c, struct worker *w)
     multipart_free(c->multipart);
     hash_free(c->hash);
     free(c);
+}
+
+int create_take(struct req *r, struct taker *out, struct err *e)
+{
+    struct creation *c = calloc(1, sizeof(*c));
+
+    if (c == NULL)
+        abort();
+    c->app = r->app;
+    c->who = r->who;
+    spool_init(&c->spool);
+    memcpy(c->trace_parent, r->trace_parent, sizeof(c->trace_parent));
+    id_random_hex(c->holder, 16);
+    buf_init(&c->text, TEXT_MAX_BYTES);
+    if (take_headers(c, r, e) || check_service(r->app, r, e)) {
+        close_creation(c, false, NULL);
+        return -1;
+    }
+    *out = (struct taker){c, begin, feed, creation_release, creation_finish, close_creation};
+    return 0;
 }

@@ -7,18 +7,10 @@
 #include "create.h"
 #include "job/manifest.h"
 #include "multipart.h"
+#include "spool.h"
 
 #define CREATE_FIELDS_MAX MULTIPART_PARTS_MAX
 #define CREATE_WAIT_MAX_S 60
-
-/* A file part on disk. */
-struct spooled {
-    char path[600]; /* "" = none; removed with the creation unless the store took it */
-    char name[128]; /* the client's, made harmless; for messages */
-    char sha256[HASH_HEX_SIZE];
-    char wanted[HASH_HEX_SIZE]; /* Content-Digest; "" = none */
-    int64_t bytes;
-};
 
 struct field {
     char name[64];
@@ -42,9 +34,7 @@ struct creation {
     struct buf text; /* the JSON body, or the part that is a text */
     enum { CREATE_NO_PART, CREATE_FILE_PART, CREATE_TEXT_PART } part;
     char part_name[64];
-    struct spooled *file; /* being written */
-    int file_fd;
-    struct hash *file_hash;
+    struct spool spool; /* the file part being written */
     struct spooled video, references[MANIFEST_REFERENCES_MAX];
     int reference_count;
     struct field fields[CREATE_FIELDS_MAX];
@@ -56,16 +46,16 @@ struct creation {
     char replay_id[ID_SIZE], replay_fingerprint[HASH_HEX_SIZE]; /* "" = not a replay */
 };
 
+/* Two of the taker's calls; user is the creation. */
+void creation_finish(void *user, struct req *r, struct worker *w);
+void creation_release(void *user, struct worker *w);
+
 /* The body is complete: closing boundary, digests, the parts that must be there. */
 int create_check_body(struct creation *c, struct err *e);
 
 /* Reads a JSON body and fetches the uploads that it names. bad_request, params_invalid, part_missing,
  * upload_not_found, upload_expired. */
 int create_take_json(struct creation *c, struct worker *w, struct err *e);
-
-/* The content of a finished upload of this tenant, as a spooled file. `field` names it in errors. */
-int create_claim(struct creation *c, struct worker *w, const char *upload_id, const char *field, struct spooled *out,
-                 struct err *e);
 
 /* Reserves the key, or learns which job has it (replay_id). idempotency_in_progress, dependency_redis. */
 int create_reserve(struct creation *c, struct worker *w, struct err *e);

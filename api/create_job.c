@@ -244,8 +244,9 @@ static int create(struct creation *c, struct manifest *m, struct worker *w, stru
                            : err_set(e, ERR_idempotency_in_progress, "another request with this key is running");
 }
 
-void creation_finish(struct creation *c, struct req *r, struct worker *w)
+void creation_finish(void *user, struct req *r, struct worker *w)
 {
+    struct creation *c = user;
     struct manifest m;
     struct err e = {0};
 

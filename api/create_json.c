@@ -1,5 +1,6 @@
 /* create_json.c - POST /jobs with a JSON body that names finished uploads. */
 #include "create_int.h"
+#include "uploads.h"
 
 #include "base/json.h"
 #include "base/text.h"
@@ -21,15 +22,6 @@ static int refuse_unknown(const json_t *object, const char *const *known, int co
         return err_set_field(e, ERR_params_invalid, field, "no such member; the nearest is %s", nearest);
     }
     return 0;
-}
-
-int create_claim(struct creation *c, struct worker *w, const char *upload_id, const char *field, struct spooled *out,
-                 struct err *e)
-{
-    (void)c;
-    (void)w;
-    (void)out;
-    return err_set_field(e, ERR_upload_not_found, field, "there is no finished upload %.40s", upload_id);
 }
 
 /* {"upload_id": "u0_…"} */
@@ -65,7 +57,7 @@ int create_take_json(struct creation *c, struct worker *w, struct err *e)
     references = json_object_get(object, "reference");
     params = json_object_get(object, "params");
     if (refuse_unknown(object, known, 3, "", e) || take_upload(json_object_get(object, "video"), "video", &id, e) ||
-        create_claim(c, w, id, "video", &c->video, e))
+        uploads_fetch(c->app, w, c->who.tenant, id, "video", &c->video, e))
         goto out;
     if (references == NULL || json_array_size(references) == 0) {
         err_set_field(e, references ? ERR_params_invalid : ERR_part_missing, "reference",
@@ -80,7 +72,7 @@ int create_take_json(struct creation *c, struct worker *w, struct err *e)
     for (size_t i = 0; i < json_array_size(references); i++) {
         snprintf(at, sizeof(at), "reference/%zu", i);
         if (take_upload(json_array_get(references, i), at, &id, e) ||
-            create_claim(c, w, id, at, &c->references[c->reference_count], e))
+            uploads_fetch(c->app, w, c->who.tenant, id, at, &c->references[c->reference_count], e))
             goto out;
         c->reference_count++;
     }

@@ -215,6 +215,16 @@ malformed:
     return err_set_field(e, ERR_bad_header, field, "the value must look like sha-256=:<base64>:");
 }
 
+int fields_tus_checksum(const char *value, char out[HASH_HEX_SIZE], struct err *e)
+{
+    uint8_t raw[HASH_SIZE];
+
+    if (strncmp(value, "sha256 ", 7) != 0 || decode_sha256(value + 7, strlen(value + 7), raw))
+        return err_set_field(e, ERR_bad_header, "Upload-Checksum", "the value must look like sha256 <base64>");
+    hash_hex(raw, out);
+    return 0;
+}
+
 int fields_seconds(const char *value, const char *field, int64_t max_s, int64_t *out, struct err *e)
 {
     int64_t seconds;

@@ -31,6 +31,9 @@ int64_t fields_prefer_wait(const char *value, int64_t max_s);
  * (bad_header, naming `field`). RFC 9530. */
 int fields_digest(const char *value, const char *field, char out[HASH_HEX_SIZE], struct err *e);
 
+/* tus: "sha256 <base64>". 0, or -1 (bad_header). */
+int fields_tus_checksum(const char *value, char out[HASH_HEX_SIZE], struct err *e);
+
 /* A whole number of seconds, 1 to max. bad_header naming `field`. */
 int fields_seconds(const char *value, const char *field, int64_t max_s, int64_t *out, struct err *e);
 

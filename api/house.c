@@ -283,7 +283,8 @@ static void sweep(struct house *h, struct queue *queue)
     struct err e;
 
     sweep_spool(h);
-    if (ledger_sweep(&ledger, h->app->config->sweep_age_ms, h->app->config->sweep_age_ms, &swept, &e)) {
+    /* An expired upload says so for as long again as it could be used. */
+    if (ledger_sweep(&ledger, h->app->config->sweep_age_ms, 2 * h->app->config->upload_age_ms, &swept, &e)) {
         log_err(LOG_WARN, "api.sweep", NULL, &e);
         return;
     }

@@ -23,7 +23,7 @@ static int retry_after_s(enum err_code code)
     }
 }
 
-struct answer *problem_answer(const struct err *e, const char *path, const char *trace_id)
+struct answer *problem_answer(const struct err *e, int status, const char *path, const char *trace_id)
 {
     const struct err_info *info = err_info(e->code);
     json_t *object = json_object();
@@ -31,10 +31,12 @@ struct answer *problem_answer(const struct err *e, const char *path, const char 
     struct answer *a;
     char *text;
 
+    if (status == 0)
+        status = info->http_status;
     snprintf(type, sizeof(type), "/problems/%s", info->name);
     json_put_str(object, "type", type);
     json_put_str(object, "title", info->title);
-    json_put_int(object, "status", info->http_status);
+    json_put_int(object, "status", status);
     json_put(object, "detail", json_safe_string(e->detail[0] ? e->detail : info->title));
     json_put(object, "instance", json_safe_string(path));
     json_put_str(object, "code", info->name);
@@ -49,7 +51,7 @@ struct answer *problem_answer(const struct err *e, const char *path, const char 
     }
     text = json_text(object, false);
     json_decref(object);
-    a = answer_take(info->http_status, "application/problem+json", text, strlen(text));
+    a = answer_take(status, "application/problem+json", text, strlen(text));
     answer_header(a, "Cache-Control", "no-store");
     if (err_retryable(e->code) || info->http_status == 429 || info->http_status == 503)
         answer_header(a, "Retry-After", "%d", retry_after_s(e->code));

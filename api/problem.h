@@ -5,7 +5,8 @@
 #include "answer.h"
 
 /* The problem document of `e` for a request on `path`. Members: type, title, status, detail, instance, code,
- * retryable, trace_id and, when a field is to blame, errors[]. Retryable ones carry Retry-After. */
-struct answer *problem_answer(const struct err *e, const char *path, const char *trace_id);
+ * retryable, trace_id and, when a field is to blame, errors[]. Retryable ones carry Retry-After. status: 0 = the code's
+ * own. */
+struct answer *problem_answer(const struct err *e, int status, const char *path, const char *trace_id);
 
 #endif

@@ -14,9 +14,14 @@ void req_answer(struct req *r, struct answer *a)
 
 void req_problem(struct req *r, const struct err *e)
 {
+    req_problem_as(r, e, 0);
+}
+
+void req_problem_as(struct req *r, const struct err *e, int status)
+{
     if (!r->trace_id[0])
         id_random_hex(r->trace_id, 16);
-    req_answer(r, problem_answer(e, r->target.path ? r->target.path : "/", r->trace_id));
+    req_answer(r, problem_answer(e, status, r->target.path ? r->target.path : "/", r->trace_id));
 }
 
 void req_done_answer(struct req *r, struct answer *a)

@@ -19,6 +19,7 @@
 struct app;
 struct conn;
 struct req;
+struct route;
 struct server;
 struct upload;
 
@@ -43,7 +44,11 @@ struct upload;
     X(repr_digest, "Repr-Digest")                                                                                      \
     X(start_deadline, "X-Start-Deadline")                                                                              \
     X(traceparent, "traceparent")                                                                                      \
-    X(transfer_encoding, "Transfer-Encoding")
+    X(transfer_encoding, "Transfer-Encoding")                                                                          \
+    X(tus_resumable, "Tus-Resumable")                                                                                  \
+    X(upload_checksum, "Upload-Checksum")                                                                              \
+    X(upload_length, "Upload-Length")                                                                                  \
+    X(upload_offset, "Upload-Offset")
 
 enum req_header {
 #define REQ_HEADER_ENUM(id, name) REQ_##id,
@@ -54,6 +59,17 @@ enum req_header {
 
 enum req_body { REQ_NO_BODY, REQ_SMALL_BODY, REQ_UPLOAD };
 
+/* Who takes the body of a REQ_UPLOAD request. `user` belongs to one thread at a time: opened in the loop thread, begun
+ * and fed in a spool thread, finished in a slow one. It copies what it needs of the request: the client may go away. */
+struct taker {
+    void *user;
+    int (*begin)(void *user, struct worker *w, struct err *e); /* before the first byte */
+    int (*feed)(void *user, const char *data, size_t size, struct worker *w, struct err *e);
+    void (*refuse)(void *user, struct worker *w);                /* it failed; the client is about to be told */
+    void (*finish)(void *user, struct req *r, struct worker *w); /* all is there: answers the suspended request */
+    void (*close)(void *user, bool gone, struct worker *w);      /* ends it; gone: the client left in the middle */
+};
+
 #define REQ_SMALL_BODY_MAX (1 << 20)
 #define REQ_PARAM_MAX 64
 
@@ -62,8 +78,9 @@ struct route {
     const char *method, *path, *operation;
     unsigned scope; /* SCOPE_*; 0 = anyone */
     enum req_body body;
-    bool (*now)(struct req *r);                    /* loop thread: true = answered; NULL = none */
-    void (*work)(struct req *r, struct worker *w); /* pool thread: must end in req_done or in parking */
+    bool (*now)(struct req *r);                                   /* loop thread: true = answered; NULL = none */
+    void (*work)(struct req *r, struct worker *w);                /* pool thread: must end in req_done or in parking */
+    int (*take)(struct req *r, struct taker *out, struct err *e); /* REQ_UPLOAD: may this body come? */
 };
 
 enum req_phase { REQ_PHASE_NEW, REQ_PHASE_BODY, REQ_PHASE_WORK, REQ_PHASE_SWALLOW, REQ_PHASE_SENT };
@@ -108,6 +125,7 @@ static inline const char *req_header(const struct req *r, enum req_header h)
 /* Sets the answer, taking the reference. */
 void req_answer(struct req *r, struct answer *a);
 void req_problem(struct req *r, const struct err *e);
+void req_problem_as(struct req *r, const struct err *e, int status); /* with another status than the code's */
 
 /* The suspended request has its answer: back to the loop. The request may be gone on return. */
 void req_done(struct req *r);

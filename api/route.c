@@ -1,52 +1,48 @@
 #include "route.h"
 
+#include "create.h"
 #include "events.h"
 #include "files.h"
 #include "jobs.h"
 #include "meta.h"
 #include "ops.h"
+#include "uploads.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* An upload is answered by upload.c and create.c, not by its row. */
-static void by_upload(struct req *r, struct worker *w)
-{
-    struct err e;
-
-    (void)w;
-    err_set(&e, ERR_internal, "the body was not taken in");
-    req_done_problem(r, &e);
-}
-
 /* clang-format off */
 static const struct route api_routes[] = {
-    {"POST",   "/jobs",                   "createJob",       SCOPE_SUBMIT, REQ_UPLOAD,  NULL,         by_upload},
-    {"GET",    "/jobs",                   "listJobs",        SCOPE_READ,   REQ_NO_BODY, NULL,         jobs_list},
-    {"GET",    "/jobs/{id}",              "getJob",          SCOPE_READ,   REQ_NO_BODY, jobs_get_now, jobs_get},
-    {"DELETE", "/jobs/{id}",              "deleteJob",       SCOPE_SUBMIT, REQ_NO_BODY, NULL,         jobs_delete},
-    {"POST",   "/jobs/{id}/cancel",       "cancelJob",       SCOPE_SUBMIT, REQ_NO_BODY, NULL,         jobs_cancel},
-    {"POST",   "/jobs/{id}/retry",        "retryJob",        SCOPE_ADMIN,  REQ_NO_BODY, NULL,         jobs_retry},
-    {"GET",    "/jobs/{id}/events",       "getJobEvents",    SCOPE_READ,   REQ_NO_BODY, NULL,         events_open},
-    {"GET",    "/jobs/{id}/result",       "getJobResult",    SCOPE_READ,   REQ_NO_BODY, NULL,         files_result},
-    {"GET",    "/jobs/{id}/segments",     "listJobSegments", SCOPE_READ,   REQ_NO_BODY, NULL,         files_segments},
-    {"GET",    "/jobs/{id}/segments/{n}", "getJobSegment",   SCOPE_READ,   REQ_NO_BODY, NULL,         files_segment},
-    {"GET",    "/jobs/{id}/preview",      "getJobPreview",   SCOPE_READ,   REQ_NO_BODY, NULL,         files_preview},
-    {"GET",    "/jobs/{id}/receipt",      "getJobReceipt",   SCOPE_READ,   REQ_NO_BODY, NULL,         files_receipt},
-    {"GET",    "/jobs/{id}/logs",         "getJobLogs",      SCOPE_READ,   REQ_NO_BODY, NULL,         files_logs},
-    {"GET",    "/capabilities",           "getCapabilities", SCOPE_READ | SCOPE_SUBMIT, REQ_NO_BODY, NULL, meta_capabilities},
-    {"GET",    "/openapi.json",           "getOpenapi",      0,            REQ_NO_BODY, meta_openapi, NULL},
-    {"GET",    "/docs",                   "getDocs",         0,            REQ_NO_BODY, meta_docs,    NULL},
-    {"GET",    "/problems/{code}",        "getProblem",      0,            REQ_NO_BODY, meta_problem, NULL},
+    {"POST",   "/jobs",                   "createJob",       SCOPE_SUBMIT, REQ_UPLOAD,  .take = create_take},
+    {"GET",    "/jobs",                   "listJobs",        SCOPE_READ,   REQ_NO_BODY, .work = jobs_list},
+    {"GET",    "/jobs/{id}",              "getJob",          SCOPE_READ,   REQ_NO_BODY, .now = jobs_get_now, .work = jobs_get},
+    {"DELETE", "/jobs/{id}",              "deleteJob",       SCOPE_SUBMIT, REQ_NO_BODY, .work = jobs_delete},
+    {"POST",   "/jobs/{id}/cancel",       "cancelJob",       SCOPE_SUBMIT, REQ_NO_BODY, .work = jobs_cancel},
+    {"POST",   "/jobs/{id}/retry",        "retryJob",        SCOPE_ADMIN,  REQ_NO_BODY, .work = jobs_retry},
+    {"GET",    "/jobs/{id}/events",       "getJobEvents",    SCOPE_READ,   REQ_NO_BODY, .work = events_open},
+    {"GET",    "/jobs/{id}/result",       "getJobResult",    SCOPE_READ,   REQ_NO_BODY, .work = files_result},
+    {"GET",    "/jobs/{id}/segments",     "listJobSegments", SCOPE_READ,   REQ_NO_BODY, .work = files_segments},
+    {"GET",    "/jobs/{id}/segments/{n}", "getJobSegment",   SCOPE_READ,   REQ_NO_BODY, .work = files_segment},
+    {"GET",    "/jobs/{id}/preview",      "getJobPreview",   SCOPE_READ,   REQ_NO_BODY, .work = files_preview},
+    {"GET",    "/jobs/{id}/receipt",      "getJobReceipt",   SCOPE_READ,   REQ_NO_BODY, .work = files_receipt},
+    {"GET",    "/jobs/{id}/logs",         "getJobLogs",      SCOPE_READ,   REQ_NO_BODY, .work = files_logs},
+    {"POST",   "/uploads",                "createUpload",    SCOPE_SUBMIT, REQ_UPLOAD,  .take = uploads_take_new},
+    {"GET",    "/uploads/{id}",           "getUpload",       SCOPE_SUBMIT, REQ_NO_BODY, .work = uploads_get},
+    {"PATCH",  "/uploads/{id}",           "appendUpload",    SCOPE_SUBMIT, REQ_UPLOAD,  .take = uploads_take_patch},
+    {"DELETE", "/uploads/{id}",           "deleteUpload",    SCOPE_SUBMIT, REQ_NO_BODY, .work = uploads_delete},
+    {"GET",    "/capabilities",           "getCapabilities", SCOPE_READ | SCOPE_SUBMIT, REQ_NO_BODY, .work = meta_capabilities},
+    {"GET",    "/openapi.json",           "getOpenapi",      0,            REQ_NO_BODY, .now = meta_openapi},
+    {"GET",    "/docs",                   "getDocs",         0,            REQ_NO_BODY, .now = meta_docs},
+    {"GET",    "/problems/{code}",        "getProblem",      0,            REQ_NO_BODY, .now = meta_problem},
 };
 
 static const struct route ops_routes[] = {
-    {"GET",  "/livez",    "live",    0, REQ_NO_BODY, ops_live,    NULL},
-    {"GET",  "/readyz",   "ready",   0, REQ_NO_BODY, ops_ready,   NULL},
-    {"GET",  "/startupz", "startup", 0, REQ_NO_BODY, ops_startup, NULL},
-    {"GET",  "/metrics",  "metrics", 0, REQ_NO_BODY, NULL,        ops_metrics},
-    {"GET",  "/scale",    "scale",   0, REQ_NO_BODY, NULL,        ops_scale},
-    {"POST", "/drain",    "drain",   0, REQ_NO_BODY, ops_drain,   NULL},
+    {"GET",  "/livez",    "live",    0, REQ_NO_BODY, .now = ops_live},
+    {"GET",  "/readyz",   "ready",   0, REQ_NO_BODY, .now = ops_ready},
+    {"GET",  "/startupz", "startup", 0, REQ_NO_BODY, .now = ops_startup},
+    {"GET",  "/metrics",  "metrics", 0, REQ_NO_BODY, .work = ops_metrics},
+    {"GET",  "/scale",    "scale",   0, REQ_NO_BODY, .work = ops_scale},
+    {"POST", "/drain",    "drain",   0, REQ_NO_BODY, .now = ops_drain},
 };
 /* clang-format on */
 

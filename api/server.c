@@ -9,6 +9,7 @@
 #include "source.h"
 #include "stats.h"
 #include "upload.h"
+#include "uploads.h"
 
 #include "base/clock.h"
 #include "base/id.h"
@@ -188,7 +189,7 @@ static size_t too_slow(char *out, size_t size)
 
     id_random_hex(trace_id, 16);
     err_set(&e, ERR_request_timeout, "the body came slower than %d bytes a second", CONNS_BODY_RATE);
-    a = problem_answer(&e, "/", trace_id);
+    a = problem_answer(&e, 0, "/", trace_id);
     n = snprintf(out, size,
                  "HTTP/1.1 408 Request Timeout\r\nContent-Type: application/problem+json\r\nConnection: close\r\n"
                  "Content-Length: %zu\r\n\r\n%s",
@@ -270,6 +271,8 @@ static void answer_options(struct req *r, const char *methods)
     struct answer *a = answer_new(204);
 
     answer_header(a, "Allow", "%s", methods);
+    if (strstr(r->target.path, "/uploads"))
+        uploads_describe(r->app, a);
     if (r->cors) {
         answer_header(a, "Access-Control-Allow-Methods", "%s", methods);
         answer_header(a, "Access-Control-Allow-Headers", "%s", CORS_REQUEST_HEADERS);

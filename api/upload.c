@@ -1,7 +1,6 @@
 #include "upload.h"
 
 #include "app.h"
-#include "create.h"
 #include "stats.h"
 
 #include <pthread.h>
@@ -12,7 +11,7 @@ enum { RING_BYTES = 1 << 20 };
 
 struct upload {
     struct app *app;
-    struct creation *creation; /* touched by the spool thread only, once begun */
+    struct taker taker; /* touched by the spool thread only, once scheduled */
     bool begun;
     pthread_mutex_t lock;
     /* guarded by lock */
@@ -38,20 +37,20 @@ static void schedule_locked(struct upload *u)
 
 int upload_begin(struct req *r, struct err *e)
 {
-    struct creation *creation;
+    struct taker taker;
     struct upload *u;
 
-    if (creation_new(&creation, r, e))
+    if (r->route->take(r, &taker, e))
         return -1;
     u = calloc(1, sizeof(*u));
     if (u == NULL || (u->ring = malloc(RING_BYTES)) == NULL)
         abort();
     u->app = r->app;
-    u->creation = creation;
+    u->taker = taker;
     u->req = r;
     pthread_mutex_init(&u->lock, NULL);
     r->upload = u;
-    /* The idempotency key is reserved before the body has come, so that a second request with it is told so. */
+    /* What must be taken hold of (a key, a lock) is so before the body has come. */
     pthread_mutex_lock(&u->lock);
     schedule_locked(u);
     pthread_mutex_unlock(&u->lock);
@@ -112,7 +111,7 @@ void upload_abandon(struct upload *u)
 static void finish(void *arg, struct worker *w)
 {
     struct upload *u = arg;
-    struct creation *creation = u->creation;
+    struct taker taker = u->taker;
     struct req *r = u->req;
     struct err e = u->error;
     bool failed = u->failed;
@@ -121,8 +120,8 @@ static void finish(void *arg, struct worker *w)
     if (failed)
         req_done_problem(r, &e);
     else
-        creation_finish(creation, r, w);
-    creation_free(creation, w);
+        taker.finish(taker.user, r, w);
+    taker.close(taker.user, false, w);
 }
 
 /* One piece of the ring, outside the lock: the loop thread only adds behind it. */
@@ -132,13 +131,13 @@ static void eat(struct upload *u, const char *data, size_t size, struct worker *
     int rc = 0;
 
     if (!u->begun)
-        rc = creation_begin(u->creation, w, &e);
+        rc = u->taker.begin(u->taker.user, w, &e);
     u->begun = true;
     if (rc == 0 && size > 0)
-        rc = creation_feed(u->creation, data, size, w, &e);
+        rc = u->taker.feed(u->taker.user, data, size, w, &e);
     if (rc == 0)
         return;
-    creation_release(u->creation, w);
+    u->taker.refuse(u->taker.user, w);
     pthread_mutex_lock(&u->lock);
     u->failed = true;
     u->error = e;
@@ -148,6 +147,7 @@ static void eat(struct upload *u, const char *data, size_t size, struct worker *
 static void drain(void *arg, struct worker *w)
 {
     struct upload *u = arg;
+    bool gone;
 
     pthread_mutex_lock(&u->lock);
     for (;;) {
@@ -178,7 +178,8 @@ static void drain(void *arg, struct worker *w)
             req_go_on(u->req);
         }
     }
+    gone = !u->failed;
     pthread_mutex_unlock(&u->lock);
-    creation_free(u->creation, w);
+    u->taker.close(u->taker.user, gone, w);
     upload_free(u);
 }

@@ -40,6 +40,7 @@ CONFIG_INT(max_seconds, "LONGANIM_MAX_SECONDS", "", 600, 1, 1000000, CONFIG_API 
 CONFIG_INT(max_queued, "LONGANIM_MAX_QUEUED", "", 100000, 1, INT64_MAX, CONFIG_API | CONFIG_SERVE, "queued jobs of one key")
 CONFIG_INT(sweep_ms, "LONGANIM_SWEEP_MS", "", 60000, 50, INT64_MAX, CONFIG_API | CONFIG_WORKER | CONFIG_SERVE, "time between sweeps of temporary files and unreferenced objects")
 CONFIG_INT(sweep_age_ms, "LONGANIM_SWEEP_AGE_MS", "", 3600000, 50, INT64_MAX, CONFIG_API | CONFIG_WORKER | CONFIG_SERVE, "what a sweep leaves alone because it is younger")
+CONFIG_INT(upload_age_ms, "LONGANIM_UPLOAD_AGE_MS", "", 86400000, 1000, INT64_MAX, CONFIG_API | CONFIG_SERVE, "how long a resumable upload may be continued and used")
 CONFIG_INT(retention_ms, "LONGANIM_RETENTION_MS", "", 2592000000, 1000, INT64_MAX, CONFIG_API | CONFIG_WORKER | CONFIG_SERVE, "how long ended jobs and their results are kept")
 CONFIG_INT(webhook_allow_private, "LONGANIM_WEBHOOK_ALLOW_PRIVATE", "", 0, 0, 1, CONFIG_API | CONFIG_WORKER | CONFIG_SERVE, "1 = webhooks may go to loopback and private addresses (tests)")
 CONFIG_STR(server, "LONGANIM_SERVER", "--server", "http://127.0.0.1:8080", CONFIG_TOOL, "the API that submit, watch, get and the like talk to; its key comes from LONGANIM_API_KEY")
