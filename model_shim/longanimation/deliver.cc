@@ -23,8 +23,9 @@ at::Tensor pictures_of(const at::Tensor &decoded)
 // comes later changes nothing. An odd number, as the whole is.
 int64_t latents_needed(const Vae &vae, int64_t frames, int64_t all)
 {
-    int64_t n = vae.latents_of(frames);
-    n += n % 2 == 0;
+    int64_t n = 1;
+    while (n < all && vae.frames_of(n) < frames)
+        n += 2;
     return std::min(n, all);
 }
 
