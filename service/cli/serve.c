@@ -244,7 +244,7 @@ static void keep_address(struct serve *s)
         struct buf b;
         buf_init(&b, 300);
         if (fs_join(path, s->data, rows[i].file, NULL) == 0 && access(path, R_OK) == 0 &&
-            fs_read(path, &b, NULL) == 0) {
+            fs_read(path, &b, NULL) == 0 && b.size > 0) {
             b.data[strcspn(b.data, "\n")] = 0;
             add_env(s, rows[i].env, b.data);
         }

@@ -1,5 +1,6 @@
 #include "engine/eta.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,9 +57,11 @@ void eta_estimate(const struct eta *t, int64_t now_ms, int64_t *out_low_ms, int6
     if (steps_left < 0)
         steps_left = 0;
     double segments_left = t->segments - t->segment;
-    /* unmeasured: between nothing and half of what the steps take, which is where the published model lies */
+    /* unmeasured: between nothing and half of what the steps take, which is where the published model lies, or three
+     * times what this segment has spent on it so far */
+    double spent_other = (double)(now_ms - t->segment_began_ms - t->segment_steps_ms);
     double other_low = t->other_ms >= 0 ? (double)t->other_ms * 0.9 : 0;
-    double other_high = t->other_ms >= 0 ? (double)t->other_ms * 1.2 : middle * t->steps * 0.5;
+    double other_high = t->other_ms >= 0 ? (double)t->other_ms * 1.2 : fmax(middle * t->steps * 0.5, spent_other * 3);
     double widen = n < 16 ? 0.3 - 0.0125 * n : 0.1;
     double spent = t->step_began_ms >= 0 ? (double)(now_ms - t->step_began_ms) : 0;
     double best = steps_left * low * (1 - widen) + segments_left * other_low - spent;
