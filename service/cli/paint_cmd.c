@@ -102,6 +102,7 @@ static int configure(struct paint_cmd *c, struct err *e)
     paint_conf_init(p, c->info.width, c->info.height);
     p->gap_px = (int32_t)c->gap;
     p->line_threshold = (int32_t)c->threshold;
+    p->hold_tolerance = paint_hold_tolerance(c->info.codec);
     p->transparent = c->info.has_alpha || (c->background && strcmp(c->background, "transparent") == 0);
     if (c->mode && strcmp(c->mode, "auto") != 0)
         p->mode = strcmp(c->mode, "flat") == 0 ? PAINT_FLAT : PAINT_SMOOTH;

@@ -89,6 +89,7 @@ static int open_paint(struct snap *s, struct err *e)
     struct paint_conf conf;
     struct paint_image references[4] = {{0}};
     paint_conf_init(&conf, r->info.width, r->info.height);
+    conf.hold_tolerance = paint_hold_tolerance(r->info.codec);
     conf.transparent = r->info.has_alpha || p->background == BACKGROUND_TRANSPARENT;
     s->channels = conf.transparent && p->output_format != FORMAT_MP4 ? 4 : 3;
     int failed = paint_trace_lines(p->trace_lines, &conf.trace_lines);

@@ -14,7 +14,7 @@
  * Memory: a few frames, plus 4 bytes per region and drawing, plus some 200 bytes per track; bounded for any input
  * (PAINT_REGIONS_MAX, PAINT_TRACKS_MAX). Output depends on nothing but the input: not on threads, time or machine.
  * Threads: pass 1 belongs to one thread. After paint_decide any number of threads may render, each with its own
- * scratch; with mode PAINT_SMOOTH a thread must start at the first frame of a drawing (paint_drawing).
+ * scratch; with mode PAINT_SMOOTH or a hold tolerance a thread must start at a drawing's first frame (paint_drawing).
  * Ownership: images and planes are the caller's; everything passed in is borrowed for the call.
  * Errors: params_invalid (sizes, channels, palettes), media_unreadable (a reference that cannot be used), internal
  * (no memory, calls out of order). How it works and how well: docs/paint.md. */
@@ -46,6 +46,9 @@ enum paint_mode {
 /* Colour-trace lines: drawn to separate paints, absorbed by them in the result. */
 enum { PAINT_TRACE_RED = 1, PAINT_TRACE_GREEN = 2, PAINT_TRACE_BLUE = 4 };
 
+/* How much held frames differ when they come out of this codec ("h264"): 0 for lossless ones. */
+int32_t paint_hold_tolerance(const char *codec);
+
 /* "red,blue" as bits; -1 and *out as it was when a name is not known. "" = none. */
 int paint_trace_lines(const char *text, unsigned *out);
 
@@ -54,6 +57,7 @@ struct paint_conf {
     enum paint_mode mode;
     int32_t gap_px;         /* gaps in lines up to so many pixels are closed; -1 = by the frame's size */
     int32_t line_threshold; /* 1..254: ink above it separates regions; -1 = the default */
+    int32_t hold_tolerance; /* held frames may differ by so much, and by more in single pixels; 0 = not at all */
     unsigned trace_lines;   /* PAINT_TRACE_* that are absorbed */
     bool transparent;       /* background regions get alpha 0 (the planes and 4-channel results) */
     bool recolor_lines;     /* draw outlines in line_rgb instead of their own colour */

@@ -8,6 +8,7 @@
 struct paint_scratch {
     struct regions regions;
     int32_t drawing;      /* whose labels are in regions; -1 = none */
+    uint8_t *lines;       /* its first frame, when held frames may differ from it */
     uint8_t (*colors)[4]; /* per region: RGB and alpha */
     uint8_t *confidence;
     uint16_t *ids;
@@ -21,9 +22,11 @@ struct paint_scratch *paint_scratch_new(const struct paint *p)
     if (!s)
         return NULL;
     s->drawing = -1;
-    if (!regions_init(&s->regions, p->conf.width, p->conf.height, NULL))
+    if (p->conf.hold_tolerance > 0)
+        s->lines = malloc((size_t)p->conf.width * (size_t)p->conf.height * 4);
+    if ((s->lines || p->conf.hold_tolerance <= 0) && !regions_init(&s->regions, p->conf.width, p->conf.height, NULL))
         return s;
-    free(s);
+    paint_scratch_free(s);
     return NULL;
 }
 
@@ -36,6 +39,7 @@ void paint_scratch_free(struct paint_scratch *s)
     free(s->colors);
     free(s->confidence);
     free(s->ids);
+    free(s->lines);
     free(s);
 }
 
@@ -84,6 +88,10 @@ static int load(const struct paint *p, struct paint_scratch *s, int32_t drawing,
     if (s->drawing == drawing)
         return 0;
     s->drawing = -1;
+    if (!first && (p->mode == PAINT_SMOOTH || s->lines))
+        return err_set(e, ERR_internal, "painting starts at the first frame of a drawing");
+    if (p->mode == PAINT_SMOOTH && !proposal)
+        return err_set(e, ERR_internal, "smooth paint needs the proposal");
     conf.most = d->most;
     if (regions_find(&s->regions, lines, &conf, false, e))
         return -1;
@@ -94,12 +102,10 @@ static int load(const struct paint *p, struct paint_scratch *s, int32_t drawing,
     if (make_room(s, d->count))
         return err_set(e, ERR_internal, "no memory to paint %d regions", d->count);
     look_up(p, d, s);
-    if (p->mode == PAINT_SMOOTH) {
-        if (!proposal || !first)
-            return err_set(e, ERR_internal, "smooth paint needs the proposal of a drawing's first frame");
-        if (smooth_load(&s->smooth, &s->regions, p->regions_conf.threshold, proposal, e))
-            return -1;
-    }
+    if (p->mode == PAINT_SMOOTH && smooth_load(&s->smooth, &s->regions, p->regions_conf.threshold, proposal, e))
+        return -1;
+    if (s->lines)
+        memcpy(s->lines, lines->pixels, (size_t)lines->width * (size_t)lines->height * (size_t)lines->channels);
     s->drawing = drawing;
     return 0;
 }
@@ -137,44 +143,58 @@ static void over(const uint8_t line[4], const uint8_t paint[4], uint8_t out[4])
     out[3] = (uint8_t)((total + 127) / 255);
 }
 
-static void put(const struct paint_planes *out, int64_t i, const uint8_t line[4], const uint8_t paint[4])
+/* The paint of a pixel: its region's, shaded in smooth mode. */
+static inline const uint8_t *paint_at(const struct paint *p, const struct paint_scratch *s, int32_t x, int32_t y,
+                                      uint8_t shaded[4])
 {
-    static const uint8_t none[4];
-    if (out->result) {
-        uint8_t pixel[4];
-        over(line, paint, pixel);
-        uint8_t *to = out->result + i * out->result_channels;
-        if (out->result_channels == 4) {
-            memcpy(to, pixel, 4);
-        } else {
-            /* Without an alpha channel what shows through is the background's own colour. */
-            uint8_t solid[4] = {paint[0], paint[1], paint[2], 255};
-            over(line, solid, pixel);
-            memcpy(to, pixel, 3);
-        }
-    }
-    if (out->line)
-        memcpy(out->line + i * 4, line[3] ? line : none, 4);
-    if (out->paint)
-        memcpy(out->paint + i * 4, paint[3] ? paint : none, 4);
+    int32_t label = s->regions.label[(int64_t)y * p->conf.width + x];
+    if (p->mode != PAINT_SMOOTH || !label)
+        return s->colors[label];
+    smooth_at(&s->smooth, label, x, y, s->colors[label], shaded);
+    return shaded;
 }
 
-static void paint_row(const struct paint *p, const struct paint_scratch *s, const struct paint_image *lines, int32_t y,
+static void result_row(const struct paint *p, const struct paint_scratch *s, const struct paint_image *lines, int32_t y,
+                       uint8_t *to, int32_t channels)
+{
+    int64_t row = (int64_t)y * p->conf.width;
+    for (int32_t x = 0; x < p->conf.width; x++, to += channels) {
+        uint8_t shaded[4], line[4], solid[4], pixel[4];
+        const uint8_t *paint = paint_at(p, s, x, y, shaded);
+        if (channels == 3 && paint[3] != 255) {
+            /* Without an alpha channel what shows through is the background's own colour. */
+            memcpy(solid, paint, 3);
+            solid[3] = 255;
+            paint = solid;
+        }
+        int ink = s->regions.ink[row + x];
+        if (ink) {
+            line_at(p, lines, row + x, ink, line);
+            over(line, paint, pixel);
+            paint = pixel;
+        }
+        memcpy(to, paint[3] || channels == 3 ? paint : (const uint8_t[4]){0}, (size_t)channels);
+    }
+}
+
+static void plane_row(const struct paint *p, const struct paint_scratch *s, const struct paint_image *lines, int32_t y,
                       const struct paint_planes *out)
 {
-    int32_t w = p->conf.width;
-    int64_t row = (int64_t)y * w;
-    for (int64_t i = row; i < row + w; i++) {
+    static const uint8_t none[4];
+    int64_t row = (int64_t)y * p->conf.width;
+    for (int64_t i = row; i < row + p->conf.width; i++) {
         int32_t label = s->regions.label[i];
-        uint8_t line[4] = {0}, paint[4];
         int ink = s->regions.ink[i];
-        memcpy(paint, s->colors[label], 4);
-        if (p->mode == PAINT_SMOOTH && label)
-            smooth_at(&s->smooth, label, (int32_t)(i - row), y, s->colors[label], paint);
-        if (ink)
-            line_at(p, lines, i, ink, line);
-        put(out, i, line, paint);
         bool is_line = ink > p->regions_conf.threshold;
+        uint8_t shaded[4], line[4] = {0};
+        if (out->line && ink)
+            line_at(p, lines, i, ink, line);
+        if (out->line)
+            memcpy(out->line + i * 4, line[3] ? line : none, 4);
+        if (out->paint) {
+            const uint8_t *paint = paint_at(p, s, (int32_t)(i - row), y, shaded);
+            memcpy(out->paint + i * 4, paint[3] ? paint : none, 4);
+        }
         if (out->region_ids)
             out->region_ids[i] = is_line ? 0 : s->ids[label];
         if (out->confidence)
@@ -195,7 +215,16 @@ int paint_render(const struct paint *p, struct paint_scratch *s, int64_t index, 
     int32_t drawing = p->frames[index].drawing;
     if (load(p, s, drawing, lines, proposal, index == p->drawings[drawing].first_frame, e))
         return -1;
-    for (int32_t y = 0; y < p->conf.height; y++)
-        paint_row(p, s, lines, y, out);
+    struct paint_image held = *lines;
+    if (s->lines)
+        held.pixels = s->lines;
+    bool planes = out->line || out->paint || out->region_ids || out->confidence;
+    for (int32_t y = 0; y < p->conf.height; y++) {
+        if (out->result)
+            result_row(p, s, &held, y, out->result + (int64_t)y * p->conf.width * out->result_channels,
+                       out->result_channels);
+        if (planes)
+            plane_row(p, s, &held, y, out);
+    }
     return 0;
 }
