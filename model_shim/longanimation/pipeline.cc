@@ -164,7 +164,8 @@ class Run
             host_.frames(frames.const_data_ptr<uint8_t>(), delivered_, static_cast<int32_t>(frames.size(0)),
                          settings_.size.width, settings_.size.height);
             delivered_ += frames.size(0);
-            see_delivered(frames);
+            if (s.index + 1 < segments()) // of the last one nobody will ask
+                see_delivered(frames);
             report(MDL_STAGE_DECODE, static_cast<int32_t>(position + frames.size(0) - s.keep_from),
                    s.delivered_frames());
         });
@@ -172,8 +173,6 @@ class Run
 
     void see_delivered(const at::Tensor &frames)
     {
-        if (segment_ + 1 == segments())
-            return; // nobody will ask
         if (settings_.autoregressive)
             last_frame_ = frames.select(0, frames.size(0) - 1).clone();
         recall_.add(frames);

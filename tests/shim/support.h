@@ -180,11 +180,21 @@ static inline void assert_same_video(const struct caller *a, const struct caller
     }
 }
 
+/* On the CPU with one thread: tests share the cores, and libtorch's threads spin while they wait for each other. */
+static inline void options_init(struct mdl_options *o)
+{
+    mdl_options_init(o, sizeof *o);
+    o->device = MDL_DEVICE_CPU;
+    o->threads = 1;
+}
+
 static inline mdl_model *open_or_fail(const char *backend, const char *dir)
 {
     mdl_model *m = NULL;
+    struct mdl_options o;
     struct mdl_error e = {0, ""};
-    if (mdl_open(&m, backend, dir, NULL, &e) != MDL_OK)
+    options_init(&o);
+    if (mdl_open(&m, backend, dir, &o, &e) != MDL_OK)
         fail_msg("mdl_open(%s, %s): %s", backend, dir, e.text);
     return m;
 }

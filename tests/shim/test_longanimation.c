@@ -326,8 +326,7 @@ static void a_budget_that_is_too_small_is_refused_before_anything_is_read(void *
 {
     (void)state;
     struct mdl_options o;
-    mdl_options_init(&o, sizeof o);
-    o.device = MDL_DEVICE_CPU;
+    options_init(&o);
     o.vram_budget_bytes = 1 << 20;
     mdl_model *m = NULL;
     assert_int_equal(mdl_open(&m, "longanimation", MODEL, &o, NULL), MDL_OK);
@@ -345,8 +344,7 @@ static void phases_that_take_turns_give_the_same_frames(void **state)
 {
     (void)state;
     struct mdl_options o;
-    mdl_options_init(&o, sizeof o);
-    o.device = MDL_DEVICE_CPU;
+    options_init(&o);
     mdl_model *roomy = NULL, *tight = NULL;
     assert_int_equal(mdl_open(&roomy, "longanimation", MODEL, &o, NULL), MDL_OK);
     struct caller a, b;
@@ -405,7 +403,9 @@ static int32_t problems_after(const char *file, const char *text, char *report, 
         fail_msg("mdl_check: %s", e.text);
     snprintf(report, report_size, "%s", json);
     mdl_model *m = NULL;
-    assert_int_equal(mdl_open(&m, "longanimation", path, NULL, &e), problems ? MDL_EWEIGHTS : MDL_OK);
+    struct mdl_options o;
+    options_init(&o);
+    assert_int_equal(mdl_open(&m, "longanimation", path, &o, &e), problems ? MDL_EWEIGHTS : MDL_OK);
     mdl_close(m);
     snprintf(command, sizeof command, "rm -rf %s", path);
     assert_int_equal(system(command), 0);
