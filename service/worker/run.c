@@ -280,7 +280,6 @@ void run_job(struct worker *w, const struct queue_lease *lease)
     r->lease = *lease;
     r->began_ms = clock_wall_ms();
     r->stop = STEP_GO_ON;
-    manifest_init(&r->manifest);
     log_event(LOG_INFO, "job.claimed", "job", "s", lease->job_id, "epoch", "i", lease->epoch, "attempt", "i",
               (int64_t)lease->attempt, NULL);
     lease_hold(w->lease, lease);
@@ -299,6 +298,7 @@ void run_job(struct worker *w, const struct queue_lease *lease)
     struct err e = {0};
     if (fs_remove_tree(r->dir, &e) != 0)
         log_err(LOG_WARN, "scratch.left", lease->job_id, &e);
-    manifest_free(&r->manifest);
+    if (r->has_manifest)
+        manifest_free(&r->manifest);
     free(r);
 }

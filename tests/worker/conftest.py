@@ -1,4 +1,5 @@
 """Fixtures of the worker's tests: one Redis, one api, one store folder per test, and workers as the test wants them."""
+import os
 import sys
 from pathlib import Path
 
@@ -54,8 +55,10 @@ class Site:
         return worker.events("engine.started")[-1]["pid"]
 
     def close(self):
+        sanitized = "ASAN_OPTIONS" in os.environ or "TSAN_OPTIONS" in os.environ
         for worker in self.workers:
-            worker.kill()
+            worker.close() if sanitized else worker.kill()  # leaks are told at a regular end
+            assert "Sanitizer" not in worker.log.read_text(errors="replace"), worker.log.read_text(errors="replace")
         self.api.kill()
         self.redis.program.kill()
 

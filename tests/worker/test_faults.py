@@ -76,6 +76,7 @@ def test_cancel_stops_within_a_step_and_keeps_the_engine(site):
 
 def test_a_job_past_its_deadline_is_stopped(site):
     site.worker("null:delay_ms=100,steps=100")
+    assert site.api.wait(site.submit(frames=1, steps=1))["state"] == "succeeded"
     response = site.api.post_job(site.video(), site.reference, headers={"X-Job-Deadline": "2"}, seed=7)
     assert response.status_code == 202, response.text
     job = site.api.wait(response.json()["id"])
