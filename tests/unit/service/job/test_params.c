@@ -46,7 +46,7 @@ static void every_parameter_can_be_given_and_comes_back(void **state)
         "frames\":100,"
         "\"local_frames\":10},\"fusion\":{\"enabled\":false,\"first_step\":0},\"size\":{\"width\":640,\"height\":352},"
         "\"output\":{\"format\":\"png.zip\",\"snap\":\"region\"},\"background\":\"transparent\","
-        "\"trace_lines\":\"red,blue\",\"speed\":\"fast\",\"priority\":9,\"tags\":{\"shot\":"
+        "\"trace_lines\":\"red,blue\",\"speed\":\"exact\",\"priority\":9,\"tags\":{\"shot\":"
         "\"12\"}}";
     struct job_params p;
     struct err e = {0};

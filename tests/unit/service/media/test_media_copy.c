@@ -306,7 +306,7 @@ static void a_decoder_that_is_killed_is_an_error_not_an_end(void **state)
     while ((got = media_reader_next(r, &f, &e)) == 1)
         ;
     assert_int_equal(got, -1);
-    assert_int_equal(e.code, ERR_internal);
+    assert_int_equal(e.code, ERR_overloaded);
     media_reader_close(r);
 }
 
