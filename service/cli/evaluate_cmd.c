@@ -1,11 +1,11 @@
-/* longanim evaluate: a coloured shot against its truth, frame by frame (paint/metrics.h says what is measured). */
+/* longanim evaluate: a coloured shot against its truth, frame by frame (paint/quality.h says what is measured). */
 #include "cli/cli.h"
 #include "cli/commands.h"
 
 #include "base/fs.h"
 #include "engine/engine.h"
 #include "paint/flat.h"
-#include "paint/metrics.h"
+#include "paint/quality.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@ struct evaluate_cmd {
     struct media_limits limits;
     struct media_reader *readers[3]; /* result, truth, lines */
     struct palette sheet;
-    struct metrics *metrics;
+    struct quality *quality;
     uint8_t *scaled; /* the result at the truth's size */
     struct cli_progress progress;
 };
@@ -75,21 +75,21 @@ static int compare(struct evaluate_cmd *c, struct err *e)
         struct paint_image result, truth = {f[1].pixels, f[1].width, f[1].height, f[1].channels}, lines = {0};
         if (c->lines)
             lines = (struct paint_image){f[2].pixels, f[2].width, f[2].height, f[2].channels};
-        if (!c->metrics && metrics_new(&c->metrics, truth.width, truth.height, c->reference ? &c->sheet : NULL, e) != 0)
+        if (!c->quality && quality_new(&c->quality, truth.width, truth.height, c->reference ? &c->sheet : NULL, e) != 0)
             return -1;
         if (fit(c, &f[0], &f[1], &result, e) != 0 ||
-            metrics_add(c->metrics, &result, &truth, c->lines ? &lines : NULL, e) != 0)
+            quality_add(c->quality, &result, &truth, c->lines ? &lines : NULL, e) != 0)
             return -1;
         cli_progress_bytes(&c->progress, "comparing", i + 1, media_reader_info(c->readers[1])->frames);
     }
 }
 
-static int write_report(struct evaluate_cmd *c, int (*report)(const struct metrics *, struct buf *, struct err *),
+static int write_report(struct evaluate_cmd *c, int (*report)(const struct quality *, struct buf *, struct err *),
                         const char *path, struct err *e)
 {
     struct buf b;
     buf_init(&b, REPORT_MAX);
-    int failed = report(c->metrics, &b, e);
+    int failed = report(c->quality, &b, e);
     if (!failed && path)
         failed = fs_write_atomic(path, b.data, b.size, e);
     else if (!failed)
@@ -109,10 +109,10 @@ static int run(struct evaluate_cmd *c, struct err *e)
     if (compare(c, e) != 0)
         return -1;
     cli_progress_clear(&c->progress);
-    if ((c->csv && write_report(c, metrics_csv, c->csv, e) != 0) ||
-        (c->plot && write_report(c, metrics_svg, c->plot, e) != 0))
+    if ((c->csv && write_report(c, quality_csv, c->csv, e) != 0) ||
+        (c->plot && write_report(c, quality_svg, c->plot, e) != 0))
         return -1;
-    return write_report(c, metrics_json, c->json, e);
+    return write_report(c, quality_json, c->json, e);
 }
 
 int cli_evaluate(int argc, char **argv)
@@ -153,7 +153,7 @@ int cli_evaluate(int argc, char **argv)
     }
     for (int i = 0; i < 3; i++)
         media_reader_close(c.readers[i]);
-    metrics_free(c.metrics);
+    quality_free(c.quality);
     free(c.scaled);
     cli_args_free(&a, &usage);
     return status;

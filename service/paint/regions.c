@@ -110,6 +110,11 @@ static int dissolve(struct areas *a, int32_t dust, int32_t most)
     int32_t floor_area = dust, kept = 0, room = INT32_MAX;
     for (int32_t k = 1; k <= a->count; k++)
         kept += a->into[k] == k && a->area[k] > dust;
+    if (kept == 0) { /* nothing but dust is a drawing, too */
+        floor_area = dust = 0;
+        for (int32_t k = 1; k <= a->count; k++)
+            kept += a->into[k] == k;
+    }
     if (kept > most) {
         int32_t *sorted = malloc((size_t)kept * sizeof *sorted), n = 0;
         if (!sorted)

@@ -1,5 +1,5 @@
-/* ssim.c - PSNR and SSIM as metrics.h defines them. */
-#include "paint/metrics.h"
+/* ssim.c - PSNR and SSIM as quality.h defines them. */
+#include "paint/quality.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #define TAPS 11
 #define SIGMA 1.5
 
-double metrics_psnr(const uint8_t *a, const uint8_t *b, int64_t pixels)
+double quality_psnr(const uint8_t *a, const uint8_t *b, int64_t pixels)
 {
     int64_t sum = 0;
     for (int64_t i = 0; i < pixels * 3; i++) {
@@ -82,7 +82,7 @@ static double channel_ssim(const uint8_t *a, const uint8_t *b, int32_t width, in
     return total / ((double)columns * (height - TAPS + 1));
 }
 
-int metrics_ssim(const uint8_t *a, const uint8_t *b, int32_t width, int32_t height, double *out)
+int quality_ssim(const uint8_t *a, const uint8_t *b, int32_t width, int32_t height, double *out)
 {
     float window[TAPS];
     if (width < TAPS || height < TAPS) {

@@ -1,4 +1,4 @@
-#include "paint/metrics.h"
+#include "paint/quality.h"
 
 #include "paint/color.h"
 #include "paint/reference.h"
@@ -19,7 +19,7 @@ struct paint_drift {
     bool seen;
 };
 
-struct metrics {
+struct quality {
     int32_t width, height;
     struct palette sheet;
     bool sheet_given;
@@ -28,7 +28,7 @@ struct metrics {
     uint8_t *result, *truth, *lines, *before_result, *before_lines; /* packed RGB */
     uint8_t *inner;                                                 /* 1 = no ink and no other region beside it */
     struct paint_drift drift[PALETTE_MAX];
-    struct metrics_row *rows;
+    struct quality_row *rows;
     int64_t count, capacity;
     /* distance of a colour to the sheet, by colour in 6 bits per channel; < 0 = not looked up yet */
     float *sheet_distance;
@@ -42,10 +42,10 @@ struct look {
     struct cielab lab;
 };
 
-int metrics_new(struct metrics **out, int32_t width, int32_t height, const struct palette *sheet, struct err *e)
+int quality_new(struct quality **out, int32_t width, int32_t height, const struct palette *sheet, struct err *e)
 {
     size_t pixels = (size_t)width * (size_t)height;
-    struct metrics *m = calloc(1, sizeof *m);
+    struct quality *m = calloc(1, sizeof *m);
     if (!m)
         return err_set(e, ERR_internal, "no memory for metrics");
     m->width = width;
@@ -64,18 +64,18 @@ int metrics_new(struct metrics **out, int32_t width, int32_t height, const struc
     m->sheet_count = -1;
     if (!m->result || !m->truth || !m->lines || !m->inner || !m->before_result || !m->before_lines ||
         !m->sheet_distance) {
-        metrics_free(m);
+        quality_free(m);
         return err_set(e, ERR_internal, "no memory for metrics of %dx%d", width, height);
     }
     if (regions_init(&m->regions, width, height, e)) {
-        metrics_free(m);
+        quality_free(m);
         return -1;
     }
     *out = m;
     return 0;
 }
 
-void metrics_free(struct metrics *m)
+void quality_free(struct quality *m)
 {
     if (!m)
         return;
@@ -104,7 +104,7 @@ static void over_white(const struct paint_image *from, uint8_t *to)
 /* ---- regions and their colours ---- */
 
 /* Without lines the truth's own flat areas are the regions, and its colours join the sheet. */
-static int find_regions(struct metrics *m, const struct paint_image *lines, struct err *e)
+static int find_regions(struct quality *m, const struct paint_image *lines, struct err *e)
 {
     struct references refs;
     struct paint_image truth = {m->truth, m->width, m->height, 3};
@@ -149,7 +149,7 @@ static bool is_inner(const struct regions *r, int32_t x, int32_t y)
 }
 
 /* Marks inner pixels and counts them per region. Regions too small to have any are inner altogether. */
-static void find_inner(struct metrics *m, struct look *looks)
+static void find_inner(struct quality *m, struct look *looks)
 {
     const struct regions *r = &m->regions;
     for (int32_t y = 0; y < m->height; y++)
@@ -173,7 +173,7 @@ static uint8_t middle(const int32_t histogram[256], int32_t n)
 }
 
 /* Medians per region: inner pixels are sorted by region first, so that one set of histograms is enough. */
-static int take_looks(struct metrics *m, struct look *looks)
+static int take_looks(struct quality *m, struct look *looks)
 {
     const struct regions *r = &m->regions;
     int64_t pixels = (int64_t)m->width * m->height;
@@ -213,7 +213,7 @@ static int take_looks(struct metrics *m, struct look *looks)
 }
 
 /* ---- the sheet ---- */
-static const uint8_t *sheet_color(const struct metrics *m, const uint8_t rgb[3])
+static const uint8_t *sheet_color(const struct quality *m, const uint8_t rgb[3])
 {
     struct cielab lab = color_cielab(rgb);
     double least = INFINITY;
@@ -228,7 +228,7 @@ static const uint8_t *sheet_color(const struct metrics *m, const uint8_t rgb[3])
     return best;
 }
 
-static bool off_sheet(struct metrics *m, const uint8_t rgb[3])
+static bool off_sheet(struct quality *m, const uint8_t rgb[3])
 {
     if (m->sheet_count != m->sheet.count) {
         for (int i = 0; i < 262144; i++)
@@ -242,7 +242,7 @@ static bool off_sheet(struct metrics *m, const uint8_t rgb[3])
 }
 
 /* ---- one frame ---- */
-static void compare_regions(const struct metrics *m, const struct look *looks, struct metrics_row *row)
+static void compare_regions(const struct quality *m, const struct look *looks, struct quality_row *row)
 {
     double right = 0, right_area = 0, area = 0, error = 0, ok = 0;
     int32_t n = 0;
@@ -266,7 +266,7 @@ static void compare_regions(const struct metrics *m, const struct look *looks, s
 }
 
 /* Has a neighbour of region k, across a line, this pixel's colour? */
-static bool leaked(const struct metrics *m, const struct look *looks, const int32_t *first, int32_t k,
+static bool leaked(const struct quality *m, const struct look *looks, const int32_t *first, int32_t k,
                    const uint8_t *rgb)
 {
     struct cielab lab = color_cielab(rgb);
@@ -311,7 +311,7 @@ static int double_contacts(struct regions *r, int32_t **out_first)
     return 0;
 }
 
-static int compare_pixels(struct metrics *m, const struct look *looks, struct metrics_row *row)
+static int compare_pixels(struct quality *m, const struct look *looks, struct quality_row *row)
 {
     const struct regions *r = &m->regions;
     int32_t *first = NULL;
@@ -337,7 +337,7 @@ static int compare_pixels(struct metrics *m, const struct look *looks, struct me
 }
 
 /* Each paint of the truth: its mean colour in the result, against where it first appeared. */
-static void measure_drift(struct metrics *m, const struct look *looks, struct metrics_row *row)
+static void measure_drift(struct quality *m, const struct look *looks, struct quality_row *row)
 {
     double sum = 0, area = 0;
     for (int32_t c = 0; c < m->sheet.count; c++) {
@@ -374,7 +374,7 @@ static void measure_drift(struct metrics *m, const struct look *looks, struct me
 }
 
 /* Lines as they are, or the truth where there are none, tell whether this is the drawing of the frame before. */
-static void measure_flicker(struct metrics *m, const struct paint_image *lines, struct metrics_row *row)
+static void measure_flicker(struct quality *m, const struct paint_image *lines, struct quality_row *row)
 {
     int64_t pixels = (int64_t)m->width * m->height, changed = 0;
     if (lines)
@@ -388,7 +388,7 @@ static void measure_flicker(struct metrics *m, const struct paint_image *lines, 
     memcpy(m->before_result, m->result, (size_t)pixels * 3);
 }
 
-static int check_size(const struct metrics *m, const struct paint_image *i, const char *what, struct err *e)
+static int check_size(const struct quality *m, const struct paint_image *i, const char *what, struct err *e)
 {
     if (i->width == m->width && i->height == m->height && (i->channels == 3 || i->channels == 4))
         return 0;
@@ -396,19 +396,19 @@ static int check_size(const struct metrics *m, const struct paint_image *i, cons
                          i->width, i->height, m->width, m->height);
 }
 
-static int measure(struct metrics *m, const struct paint_image *lines, struct metrics_row *row, struct err *e)
+static int measure(struct quality *m, const struct paint_image *lines, struct quality_row *row, struct err *e)
 {
     struct look *looks = NULL;
     int result = -1;
     if (find_regions(m, lines, e))
         return -1;
     looks = calloc((size_t)m->regions.count + 1, sizeof *looks);
-    if (!looks || metrics_ssim(m->result, m->truth, m->width, m->height, &row->ssim))
+    if (!looks || quality_ssim(m->result, m->truth, m->width, m->height, &row->ssim))
         goto out;
     find_inner(m, looks);
     if (take_looks(m, looks))
         goto out;
-    row->psnr = metrics_psnr(m->result, m->truth, (int64_t)m->width * m->height);
+    row->psnr = quality_psnr(m->result, m->truth, (int64_t)m->width * m->height);
     compare_regions(m, looks, row);
     if (compare_pixels(m, looks, row))
         goto out;
@@ -420,16 +420,16 @@ out:
     return result ? err_set(e, ERR_internal, "no memory to compare frames") : 0;
 }
 
-int metrics_add(struct metrics *m, const struct paint_image *result, const struct paint_image *truth,
+int quality_add(struct quality *m, const struct paint_image *result, const struct paint_image *truth,
                 const struct paint_image *lines, struct err *e)
 {
-    struct metrics_row row = {0};
+    struct quality_row row = {0};
     if (check_size(m, result, "result", e) || check_size(m, truth, "truth", e) ||
         (lines && check_size(m, lines, "lines", e)))
         return -1;
     if (m->count == m->capacity) {
         int64_t capacity = m->capacity ? m->capacity * 2 : 256;
-        struct metrics_row *grown = realloc(m->rows, (size_t)capacity * sizeof *grown);
+        struct quality_row *grown = realloc(m->rows, (size_t)capacity * sizeof *grown);
         if (!grown)
             return err_set(e, ERR_internal, "no memory for metrics");
         m->rows = grown;
@@ -443,7 +443,7 @@ int metrics_add(struct metrics *m, const struct paint_image *result, const struc
     return 0;
 }
 
-int64_t metrics_rows(const struct metrics *m, const struct metrics_row **out)
+int64_t quality_rows(const struct quality *m, const struct quality_row **out)
 {
     *out = m->rows;
     return m->count;

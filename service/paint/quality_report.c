@@ -1,5 +1,5 @@
-/* metrics_report.c - means, and the metrics as CSV, JSON and a plot. */
-#include "paint/metrics.h"
+/* quality_report.c - means, and the metrics as CSV, JSON and a plot. */
+#include "paint/quality.h"
 
 #include "base/json.h"
 
@@ -12,19 +12,19 @@ static const struct {
     const char *name;
     size_t offset;
 } columns[] = {
-#define COLUMN(name) {#name, offsetof(struct metrics_row, name)},
-    METRICS_COLUMNS(COLUMN)
+#define COLUMN(name) {#name, offsetof(struct quality_row, name)},
+    QUALITY_COLUMNS(COLUMN)
 #undef COLUMN
 };
 /* clang-format on */
 enum { COLUMNS = sizeof columns / sizeof columns[0] };
 
-static double value_of(const struct metrics_row *row, int column)
+static double value_of(const struct quality_row *row, int column)
 {
     return *(const double *)((const char *)row + columns[column].offset);
 }
 
-static double slope(const struct metrics_row *rows, int64_t count)
+static double slope(const struct quality_row *rows, int64_t count)
 {
     double n = 0, x = 0, y = 0, xx = 0, xy = 0;
     for (int64_t i = 0; i < count; i++)
@@ -39,11 +39,11 @@ static double slope(const struct metrics_row *rows, int64_t count)
     return spread > 0 ? (n * xy - x * y) / spread : 0;
 }
 
-void metrics_mean(const struct metrics *m, struct metrics_row *out, double *drift_per_100)
+void quality_mean(const struct quality *m, struct quality_row *out, double *drift_per_100)
 {
-    const struct metrics_row *rows;
-    int64_t count = metrics_rows(m, &rows);
-    *out = (struct metrics_row){0};
+    const struct quality_row *rows;
+    int64_t count = quality_rows(m, &rows);
+    *out = (struct quality_row){0};
     for (int c = 0; c < COLUMNS; c++) {
         double sum = 0;
         int64_t n = 0;
@@ -59,10 +59,10 @@ void metrics_mean(const struct metrics *m, struct metrics_row *out, double *drif
     *drift_per_100 = 100 * slope(rows, count);
 }
 
-int metrics_csv(const struct metrics *m, struct buf *out, struct err *e)
+int quality_csv(const struct quality *m, struct buf *out, struct err *e)
 {
-    const struct metrics_row *rows;
-    int64_t count = metrics_rows(m, &rows);
+    const struct quality_row *rows;
+    int64_t count = quality_rows(m, &rows);
     buf_add_str(out, "frame,hold,regions");
     for (int c = 0; c < COLUMNS; c++)
         buf_printf(out, ",%s", columns[c].name);
@@ -85,13 +85,13 @@ static void put_number(json_t *o, const char *key, double value)
         json_put_real(o, key, value);
 }
 
-int metrics_json(const struct metrics *m, struct buf *out, struct err *e)
+int quality_json(const struct quality *m, struct buf *out, struct err *e)
 {
-    const struct metrics_row *rows;
-    struct metrics_row mean;
+    const struct quality_row *rows;
+    struct quality_row mean;
     double drift;
-    int64_t count = metrics_rows(m, &rows), holds = 0;
-    metrics_mean(m, &mean, &drift);
+    int64_t count = quality_rows(m, &rows), holds = 0;
+    quality_mean(m, &mean, &drift);
     for (int64_t i = 0; i < count; i++)
         holds += rows[i].hold;
     json_t *o = json_object();
@@ -111,7 +111,7 @@ int metrics_json(const struct metrics *m, struct buf *out, struct err *e)
 /* ---- the plot: small panels over one time axis, each from its own least to its own greatest value ---- */
 enum { PANEL_WIDTH = 720, PANEL_HEIGHT = 56, PANEL_GAP = 26, LEFT = 190, TOP = 30 };
 
-static void plot_column(const struct metrics_row *rows, int64_t count, int column, int y, struct buf *out)
+static void plot_column(const struct quality_row *rows, int64_t count, int column, int y, struct buf *out)
 {
     double low = INFINITY, high = -INFINITY;
     for (int64_t i = 0; i < count; i++) {
@@ -146,10 +146,10 @@ static void plot_column(const struct metrics_row *rows, int64_t count, int colum
     buf_add_str(out, "\"/>\n");
 }
 
-int metrics_svg(const struct metrics *m, struct buf *out, struct err *e)
+int quality_svg(const struct quality *m, struct buf *out, struct err *e)
 {
-    const struct metrics_row *rows;
-    int64_t count = metrics_rows(m, &rows);
+    const struct quality_row *rows;
+    int64_t count = quality_rows(m, &rows);
     int height = TOP + COLUMNS * (PANEL_HEIGHT + PANEL_GAP);
     buf_printf(out,
                "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" font-family=\"sans-serif\" "

@@ -1,4 +1,4 @@
-/* metrics.h - how good a coloured shot is, against its truth.
+/* quality.h - how good a coloured shot is, against its truth.
  *
  * Per frame, and as means over frames:
  *   psnr       dB over all pixels and channels, values in 0..1; identical frames are 100
@@ -15,8 +15,8 @@
  * the flat colours of the truth. The sheet is the reference's palette; without one the truth's. What cannot be
  * measured (no flat colours, frames under 11 pixels) is NAN, and null in the reports.
  * One thread per object. Memory: two frames and 100 bytes per frame. */
-#ifndef LONGANIM_PAINT_METRICS_H
-#define LONGANIM_PAINT_METRICS_H
+#ifndef LONGANIM_PAINT_QUALITY_H
+#define LONGANIM_PAINT_QUALITY_H
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -25,7 +25,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define METRICS_COLUMNS(X)                                                                                             \
+#define QUALITY_COLUMNS(X)                                                                                             \
     X(psnr)                                                                                                            \
     X(ssim)                                                                                                            \
     X(region_accuracy)                                                                                                 \
@@ -37,36 +37,36 @@
     X(flicker)                                                                                                         \
     X(drift)
 
-struct metrics_row {
-#define METRICS_FIELD(name) double name;
-    METRICS_COLUMNS(METRICS_FIELD)
-#undef METRICS_FIELD
+struct quality_row {
+#define QUALITY_FIELD(name) double name;
+    QUALITY_COLUMNS(QUALITY_FIELD)
+#undef QUALITY_FIELD
     int32_t regions;
     bool hold; /* shows the drawing of the frame before */
 };
 
-struct metrics;
+struct quality;
 
 /* width x height: of the truth. sheet: NULL = from the truth's frames. */
-int metrics_new(struct metrics **out, int32_t width, int32_t height, const struct palette *sheet, struct err *e);
-void metrics_free(struct metrics *m); /* NULL is fine */
+int quality_new(struct quality **out, int32_t width, int32_t height, const struct palette *sheet, struct err *e);
+void quality_free(struct quality *m); /* NULL is fine */
 
 /* One frame, all at the truth's size; lines NULL = none. Alpha is not compared: images are taken over white. */
-int metrics_add(struct metrics *m, const struct paint_image *result, const struct paint_image *truth,
+int quality_add(struct quality *m, const struct paint_image *result, const struct paint_image *truth,
                 const struct paint_image *lines, struct err *e);
 
-int64_t metrics_rows(const struct metrics *m, const struct metrics_row **out); /* borrowed */
+int64_t quality_rows(const struct quality *m, const struct quality_row **out); /* borrowed */
 /* Means over the frames that have a value; drift_per_100: slope of drift over frames, times 100. */
-void metrics_mean(const struct metrics *m, struct metrics_row *out, double *drift_per_100);
+void quality_mean(const struct quality *m, struct quality_row *out, double *drift_per_100);
 
 /* Reports, appended to out. */
-int metrics_csv(const struct metrics *m, struct buf *out, struct err *e);
-int metrics_json(const struct metrics *m, struct buf *out, struct err *e);
-int metrics_svg(const struct metrics *m, struct buf *out, struct err *e);
+int quality_csv(const struct quality *m, struct buf *out, struct err *e);
+int quality_json(const struct quality *m, struct buf *out, struct err *e);
+int quality_svg(const struct quality *m, struct buf *out, struct err *e);
 
 /* ---- ssim.c ---- */
-double metrics_psnr(const uint8_t *a, const uint8_t *b, int64_t pixels);
+double quality_psnr(const uint8_t *a, const uint8_t *b, int64_t pixels);
 /* NAN under 11x11. -1 without memory. */
-int metrics_ssim(const uint8_t *a, const uint8_t *b, int32_t width, int32_t height, double *out);
+int quality_ssim(const uint8_t *a, const uint8_t *b, int32_t width, int32_t height, double *out);
 
 #endif
