@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -114,7 +115,7 @@ def main():
         ours, theirs, apart = [], [], 0.0
         run = Ours(arguments, what)
         peer = (peer_transformer(setup) if what == "transformer" else peer_vae(setup, what)) if beside else None
-        with torch.inference_mode() if beside else open("/dev/null"):
+        with torch.inference_mode() if beside else nullcontext():
             for n in range(arguments.repeat + 1):  # the first of each warms up
                 a = run()
                 b = time_peer(peer) if peer else None
@@ -124,11 +125,13 @@ def main():
                 if b:
                     apart = abs(a[2] - b[2]) / b[2]
         run.process.stdin.close()
-        line = f"{what}: ours {min(o[0] for o in ours):.3f} s"
+        line = f"{what}: ours {min(o[0] for o in ours):.3f} s (processor {min(o[1] for o in ours):.3f} s)"
         if beside:
             wall = min(o[0] for o in ours) / min(t[0] for t in theirs)
-            processor = min(o[1] for o in ours) / min(t[1] for t in theirs)
-            line += (f", diffusers {min(t[0] for t in theirs):.3f} s, ratio {wall:.3f} (processor time {processor:.3f}), "
+            spent = min(t[1] for t in theirs)
+            processor = min(o[1] for o in ours) / spent
+            line += (f", diffusers {min(t[0] for t in theirs):.3f} s (processor {spent:.3f} s), "
+                     f"ratio {wall:.3f} (processor {processor:.3f}), "
                      f"outputs apart by {apart:.1e}")
         print(f"{line}, {arguments.threads} threads, best of {arguments.repeat}", flush=True)
     return 0
