@@ -6,6 +6,7 @@
 #include "base/config.h"
 #include "base/metrics.h"
 #include "cache.h"
+#include "courier.h"
 #include "house.h"
 #include "keys.h"
 #include "ledger/ledger.h"
@@ -28,6 +29,7 @@ struct app {
     struct cache *cache;
     struct watch *watch;
     struct house *house;
+    struct courier *courier;
     struct pool *quick;  /* one Redis round trip */
     struct pool *slow;   /* the store, the prober, whole creations */
     struct pool *spool;  /* bodies to disk */

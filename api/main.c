@@ -102,7 +102,7 @@ static int start_parts(struct app *app, struct err *e)
         pool_start(&app->slow, "slow", SLOW_THREADS, WAITING_MAX, c, e) ||
         pool_start(&app->spool, "spool", SPOOL_THREADS, WAITING_MAX, c, e))
         return -1;
-    if (watch_start(&app->watch, app, e) || house_start(&app->house, app, e))
+    if (watch_start(&app->watch, app, e) || house_start(&app->house, app, e) || courier_start(&app->courier, app, e))
         return -1;
     house_await(app->house, FIRST_LOOK_MS);
     return 0;
@@ -195,6 +195,7 @@ static void stop(struct app *app)
     pool_stop(app->slow);
     pool_stop(app->quick);
     watch_free(app->watch);
+    courier_stop(app->courier);
     house_stop(app->house);
     probe_client_stop(app->probe);
     cache_free(app->cache);

@@ -7,6 +7,7 @@
 #include "meta.h"
 #include "ops.h"
 #include "uploads.h"
+#include "webhooks.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -30,6 +31,12 @@ static const struct route api_routes[] = {
     {"GET",    "/uploads/{id}",           "getUpload",       SCOPE_SUBMIT, REQ_NO_BODY, .work = uploads_get},
     {"PATCH",  "/uploads/{id}",           "appendUpload",    SCOPE_SUBMIT, REQ_UPLOAD,  .take = uploads_take_patch},
     {"DELETE", "/uploads/{id}",           "deleteUpload",    SCOPE_SUBMIT, REQ_NO_BODY, .work = uploads_delete},
+    {"POST",   "/webhooks",               "createWebhook",   SCOPE_SUBMIT, REQ_SMALL_BODY, .work = webhooks_create},
+    {"GET",    "/webhooks",               "listWebhooks",    SCOPE_READ,   REQ_NO_BODY, .work = webhooks_list},
+    {"GET",    "/webhooks/{id}",          "getWebhook",      SCOPE_READ,   REQ_NO_BODY, .work = webhooks_get},
+    {"DELETE", "/webhooks/{id}",          "deleteWebhook",   SCOPE_SUBMIT, REQ_NO_BODY, .work = webhooks_delete},
+    {"GET",    "/webhooks/{id}/deliveries", "listDeliveries", SCOPE_READ,  REQ_NO_BODY, .work = webhooks_deliveries},
+    {"POST",   "/webhooks/{id}/redeliver", "redeliver",      SCOPE_SUBMIT, REQ_SMALL_BODY, .work = webhooks_redeliver},
     {"GET",    "/capabilities",           "getCapabilities", SCOPE_READ | SCOPE_SUBMIT, REQ_NO_BODY, .work = meta_capabilities},
     {"GET",    "/openapi.json",           "getOpenapi",      0,            REQ_NO_BODY, .now = meta_openapi},
     {"GET",    "/docs",                   "getDocs",         0,            REQ_NO_BODY, .now = meta_docs},

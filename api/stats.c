@@ -24,6 +24,8 @@ static const struct metrics_row rows[STATS_ROW_COUNT] = {
     [STATS_REAPED] = {METRICS_COUNTER, "longanim_reaped_total", "What the reaper moved on.", {"what"}, NULL},
     [STATS_REJECTED] =
         {METRICS_COUNTER, "longanim_media_rejected_total", "Uploads refused by the prober.", {"code"}, NULL},
+    [STATS_WEBHOOKS] =
+        {METRICS_COUNTER, "longanim_webhook_deliveries_total", "Tries to deliver webhooks.", {"result"}, NULL},
     [STATS_STREAMS] = {METRICS_GAUGE, "longanim_sse_clients", "Open event streams.", {NULL}, NULL},
     [STATS_CONNECTIONS] = {METRICS_GAUGE, "longanim_http_connections", "Open connections.", {NULL}, NULL},
     [STATS_INFLIGHT] = {METRICS_GAUGE, "longanim_http_inflight", "Requests under way.", {NULL}, NULL},

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -93,4 +94,16 @@ out:
     if (fd >= 0)
         close(fd);
     return result;
+}
+
+void hash_hmac(const void *key, size_t key_size, const void *data, size_t size, uint8_t out[HASH_SIZE])
+{
+    unsigned length = 0;
+    if (!HMAC(EVP_sha256(), key, (int)key_size, data, size, out, &length) || length != HASH_SIZE)
+        abort();
+}
+
+void hash_base64(const void *data, size_t size, char *out)
+{
+    EVP_EncodeBlock((unsigned char *)out, data, (int)size);
 }

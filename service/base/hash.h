@@ -23,4 +23,11 @@ void hash_bytes(const void *data, size_t size, char out[HASH_HEX_SIZE]);
 /* SHA-256 and size of a file. internal on I/O errors. */
 int hash_file(const char *path, char out[HASH_HEX_SIZE], int64_t *out_size_bytes, struct err *e);
 
+/* HMAC-SHA256 (RFC 2104). */
+void hash_hmac(const void *key, size_t key_size, const void *data, size_t size, uint8_t out[HASH_SIZE]);
+
+/* Base 64 with padding (RFC 4648); out holds HASH_BASE64_SIZE(size) bytes, the NUL included. */
+#define HASH_BASE64_SIZE(size) (((size) + 2) / 3 * 4 + 1)
+void hash_base64(const void *data, size_t size, char *out);
+
 #endif

@@ -153,7 +153,7 @@ static bool special_v4(uint32_t a)
     return false;
 }
 
-static bool special_address(const struct sockaddr *address)
+bool http_special_address(const struct sockaddr *address)
 {
     if (address->sa_family == AF_INET) {
         struct sockaddr_in v4;
@@ -177,7 +177,7 @@ static curl_socket_t on_socket(void *user, curlsocktype purpose, struct curl_soc
 {
     struct exchange *x = user;
     (void)purpose;
-    if (x->request->public_only && special_address(&address->addr)) {
+    if (x->request->public_only && http_special_address(&address->addr)) {
         x->refused_address = true;
         return CURL_SOCKET_BAD;
     }

@@ -71,6 +71,11 @@ int http_do(struct http *h, const struct http_request *r, struct http_response *
 /* The last header of that name (any case) into value; false when there is none or it does not fit. */
 bool http_header(const struct http_response *r, const char *name, char *value, size_t size);
 
+struct sockaddr;
+/* Is this an address that a stranger's URL may not lead to: private, loopback, link-local, embedded IPv4 and the like
+ * (IANA special-purpose registries)? What public_only refuses. */
+bool http_special_address(const struct sockaddr *address);
+
 /* Text for a path segment or query value: everything but unreserved characters percent-encoded (RFC 3986; '/' kept
  * when keep_slash). 0, or -1 when it does not fit. */
 int http_escape(char *out, size_t out_size, const char *text, bool keep_slash);
