@@ -48,17 +48,39 @@ struct answer *answer_json(int status, json_t *value)
     return answer_take(status, "application/json", text, strlen(text));
 }
 
+static void add(struct answer *a, const char *name, const char *format, va_list args)
+{
+    char *value;
+
+    if (a->header_count == ANSWER_HEADERS_MAX || vasprintf(&value, format, args) < 0)
+        abort();
+    a->headers[a->header_count].name = name;
+    a->headers[a->header_count++].value = value;
+}
+
 void answer_header(struct answer *a, const char *name, const char *format, ...)
 {
     va_list args;
-    char *value;
 
     va_start(args, format);
-    if (a->header_count == ANSWER_HEADERS_MAX || vasprintf(&value, format, args) < 0)
-        abort();
+    add(a, name, format, args);
     va_end(args);
-    a->headers[a->header_count].name = name;
-    a->headers[a->header_count++].value = value;
+}
+
+void answer_set(struct answer *a, const char *name, const char *format, ...)
+{
+    va_list args;
+
+    for (int i = 0; i < a->header_count; i++) {
+        if (strcmp(a->headers[i].name, name) == 0) {
+            free(a->headers[i].value);
+            a->headers[i] = a->headers[--a->header_count];
+            break;
+        }
+    }
+    va_start(args, format);
+    add(a, name, format, args);
+    va_end(args);
 }
 
 struct answer *answer_ref(struct answer *a)

@@ -43,6 +43,9 @@ struct answer *answer_json(int status, json_t *value);                          
 /* `name` must be static; the value is formatted and must not come from outside unchecked. */
 void answer_header(struct answer *a, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* The same in place of the one that is there. */
+void answer_set(struct answer *a, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
 struct answer *answer_ref(struct answer *a);
 void answer_unref(struct answer *a); /* NULL is fine */
 

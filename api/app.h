@@ -10,6 +10,7 @@
 #include "house.h"
 #include "keys.h"
 #include "ledger/ledger.h"
+#include "limit.h"
 #include "pool.h"
 #include "probe/probe_client.h"
 #include "store/store.h"
@@ -23,6 +24,7 @@ struct server;
 struct app {
     const struct config *config;
     struct keys *keys;
+    struct limit *limit; /* NULL = none */
     struct metrics *metrics;
     struct store *store;
     struct probe_client *probe;

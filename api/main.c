@@ -98,6 +98,8 @@ static int start_parts(struct app *app, struct err *e)
     if (make_spool(app, e) || store_open(&app->store, c->store, e) || probe_client_start(&app->probe, &limits, e))
         return -1;
     app->cache = cache_new(CACHE_ENTRIES);
+    if (keys_required(app->keys) && c->rate_per_minute > 0)
+        app->limit = limit_new(c->rate_per_minute);
     if (pool_start(&app->quick, "quick", QUICK_THREADS, WAITING_MAX, c, e) ||
         pool_start(&app->slow, "slow", SLOW_THREADS, WAITING_MAX, c, e) ||
         pool_start(&app->spool, "spool", SPOOL_THREADS, WAITING_MAX, c, e))
@@ -199,6 +201,7 @@ static void stop(struct app *app)
     house_stop(app->house);
     probe_client_stop(app->probe);
     cache_free(app->cache);
+    limit_free(app->limit);
     store_close(app->store);
     log_event(LOG_INFO, "api.stopped", NULL);
 }

@@ -301,12 +301,29 @@ static int find_route(struct req *r, struct err *e)
     return 0;
 }
 
+static void answer_limited(struct req *r, const struct limit_state *s)
+{
+    struct err e;
+
+    err_set(&e, ERR_rate_limited, "a key may do %lld requests a minute", (long long)s->quota);
+    req_problem(r, &e);
+    answer_set(r->answer, "Retry-After", "%lld", (long long)s->retry_after_s);
+    answer_header(r->answer, "RateLimit-Policy", "\"default\";q=%lld;w=60", (long long)s->quota);
+    answer_header(r->answer, "RateLimit", "\"default\";r=%lld;t=%lld", (long long)s->remaining, (long long)s->reset_s);
+}
+
 static int check_identity(struct req *r, struct err *e)
 {
+    struct limit_state limits;
+
     if (r->server->conf.open || r->route->scope == 0)
         return 0;
     if (keys_check(r->app->keys, req_header(r, REQ_authorization), &r->who, e))
         return -1;
+    if (r->app->limit && !limit_take(r->app->limit, r->who.tenant, r->started_us, &limits)) {
+        answer_limited(r, &limits);
+        return 0;
+    }
     if ((r->who.scopes & r->route->scope) == 0)
         return err_set(e, ERR_forbidden_scope, "the API key lacks the scope %s",
                        r->route->scope == SCOPE_SUBMIT ? "submit"
@@ -341,7 +358,7 @@ static void first_call(struct req *r, const char *version, bool *refused)
         r->content_length = strtoll(req_header(r, REQ_content_length), NULL, 10); /* a number, as the guard has seen */
     r->expects_continue = req_header(r, REQ_expect) && strcasecmp(req_header(r, REQ_expect), "100-continue") == 0;
     r->cors = cors_allows(r->app->config->cors_origins, req_header(r, REQ_origin));
-    if (find_route(r, &e) || (r->route && (check_identity(r, &e) || begin_body(r, &e))))
+    if (find_route(r, &e) || (r->route && (check_identity(r, &e) || (!r->answer && begin_body(r, &e)))))
         req_problem(r, &e);
 }
 

@@ -92,6 +92,21 @@ def test_keys_are_read_again_on_sighup(keyed):
     until(lambda: api.get("/jobs", headers=bearer("nina")).status_code == 401, what="the key is gone")
 
 
+def test_a_key_has_a_rate(fresh, tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text(line("anna", "read") + line("bert", "read"))
+    api = fresh(keys=keys, rate_per_minute=30).api
+    answers = [api.get("/jobs", headers=bearer("anna")) for _ in range(35)]
+    assert [a.status_code for a in answers[:30]] == [200] * 30
+    refused = answers[-1]
+    assert refused.status_code == 429 and refused.json()["code"] == "rate_limited" and refused.json()["retryable"]
+    assert refused.headers["RateLimit-Policy"] == '"default";q=30;w=60'
+    assert refused.headers["RateLimit"].startswith('"default";r=0;t=')
+    assert 1 <= int(refused.headers["Retry-After"]) <= 2
+    assert api.get("/jobs", headers=bearer("bert")).status_code == 200
+    assert api.get("/openapi.json").status_code == 200
+
+
 def test_without_keys_only_loopback_is_answered(fresh):
     service = fresh(listen="0.0.0.0:0")
     assert service.api.base.startswith("http://127.0.0.1:")
