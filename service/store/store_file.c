@@ -5,6 +5,7 @@
 #include "store/store_int.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/fs.h"
 #include "base/id.h"
 
@@ -84,15 +85,17 @@ static int open_parent(int root, const char *key, bool make, const char **name)
 
 /* ---- space ---- */
 
-/* Full means less than min(5 %, 2 GiB) left once `bytes` more are written. */
+/* Full means less than min(5 %, 2 GiB) left once `bytes` more are written. Files take whole blocks, one at least: else
+ * the probe would find room where no object fits any more. */
 static int check_space(int root, int64_t bytes, struct err *e)
 {
     struct statvfs s;
     if (fstatvfs(root, &s) != 0)
         return fail(e, "look at", "the store");
-    int64_t free_bytes = (int64_t)s.f_bavail * (int64_t)s.f_frsize, total = (int64_t)s.f_blocks * (int64_t)s.f_frsize;
+    int64_t block = (int64_t)s.f_frsize, free_bytes = (int64_t)s.f_bavail * block, total = (int64_t)s.f_blocks * block;
     int64_t reserve = total / 20 < ((int64_t)2 << 30) ? total / 20 : (int64_t)2 << 30;
-    if (free_bytes - bytes < reserve)
+    int64_t blocks = bytes > 0 ? (bytes - 1) / block + 1 : 1;
+    if (free_bytes - blocks * block < reserve)
         return err_set(e, ERR_storage_full, "%lld MiB are free, of which %lld are kept in reserve",
                        (long long)(free_bytes >> 20), (long long)(reserve >> 20));
     return 0;
@@ -154,6 +157,8 @@ static int draft_keep(struct draft *d, const char *key, struct err *e)
 {
     if (fdatasync(d->fd) != 0)
         return fail(e, "write", key);
+    if (fault_err("store.put.written", ERR_dependency_storage, e) != 0)
+        return -1;
     for (int i = 0; i < RENAME_TRIES; i++) {
         const char *name;
         int parent = open_parent(d->root, key, true, &name);
@@ -161,6 +166,10 @@ static int draft_keep(struct draft *d, const char *key, struct err *e)
             return fail(e, "create", key);
         int renamed = parent >= 0 ? renameat(d->root, d->name, parent, name) : -1;
         int cause = errno;
+        if (renamed == 0 && fault_err("store.put.renamed", ERR_dependency_storage, e) != 0) {
+            close(parent);
+            return -1;
+        }
         int synced = renamed == 0 ? fsync(parent) : 0;
         if (parent >= 0)
             close(parent);
@@ -258,7 +267,8 @@ static int put_file(void *s, const char *key, const char *path, const char *sha2
         goto out;
     if (consume)
         adopted = adopt(&d, in, path, key, sha256, e);
-    if (adopted < 0 || (adopted == 1 && fill_from(&d, in, key, sha256, e) != 0))
+    if (adopted < 0 || (adopted == 1 && consume && check_space(d.root, st.st_size, e) != 0) ||
+        (adopted == 1 && fill_from(&d, in, key, sha256, e) != 0))
         goto out;
     result = draft_keep(&d, key, e);
     if (result == 0 && consume && adopted == 1)
@@ -387,6 +397,8 @@ static void remove_empty_above(int root, const char *key)
 static int remove_object(void *s, const char *key, struct err *e)
 {
     const char *name;
+    if (fault_err("store.delete.begun", ERR_dependency_storage, e) != 0)
+        return -1;
     int root = open_root(s, e), result = 0;
     if (root < 0)
         return -1;

@@ -3,7 +3,9 @@
 #include "store/folder_int.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <seccomp.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -157,6 +159,126 @@ static void a_store_that_went_away_is_not_made_anew(void **state)
     expect_text("away/x", "kept");
 }
 
+/* ---- on a small file system of their own; run in a child, whose exit status is the line that failed, 77 = skip ----
+ */
+
+#define NEED(condition)                                                                                                \
+    do                                                                                                                 \
+        if (!(condition)) {                                                                                            \
+            fprintf(stderr, "line %d: not true: " #condition "; %s\n", __LINE__, e.detail);                            \
+            return 1;                                                                                                  \
+        }                                                                                                              \
+    while (0)
+
+static char small[300];
+
+static int mount_small(const char *options)
+{
+    snprintf(small, sizeof small, "%s/small", scratch);
+    if ((mkdir(small, 0700) != 0 && errno != EEXIST) ||
+        (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) ||
+        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+        return -1;
+    return mount("tmpfs", small, "tmpfs", 0, options);
+}
+
+/* Objects of one block until no more is taken; how many. */
+static int fill(struct store *s, struct err *e)
+{
+    char key[32], data[4096] = {0};
+    int kept = 0;
+    for (; kept < 5000; kept++) {
+        snprintf(key, sizeof key, "k/%d", kept);
+        if (store_put_bytes(s, key, data, sizeof data, e) != 0)
+            break;
+    }
+    return kept;
+}
+
+static int litter(const struct store *s)
+{
+    char folder[320];
+    (void)s;
+    snprintf(folder, sizeof folder, "%s/store/.tmp", small);
+    return count_entries(folder);
+}
+
+static int check_watermark(void)
+{
+    struct store *s;
+    struct err e = {0};
+    char place[320], big[FS_PATH_MAX], sha[HASH_HEX_SIZE];
+    if (mount_small("size=4m") != 0)
+        return 77;
+    snprintf(place, sizeof place, "file:%s/store", small);
+    NEED(store_open(&s, place, &e) == 0);
+    int kept = fill(s, &e), blocks = 4 * 256;
+    NEED(e.code == ERR_storage_full && kept > blocks * 9 / 10 && kept <= blocks * 19 / 20); /* a twentieth stays free */
+    NEED(store_probe(s, &e) != 0 && e.code == ERR_storage_full);
+    NEED(store_put_bytes(s, "tiny", "x", 1, &e) != 0 && e.code == ERR_storage_full);
+    scratch_path(big,
+                 "big"); /* on another file system: it cannot be moved, so it has to be refused before it is read */
+    make_file(big, 300000, sha);
+    NEED(store_put_file(s, "big", big, sha, true, &e) != 0 && e.code == ERR_storage_full);
+    NEED(access(big, R_OK) == 0 && litter(s) == 0);
+    struct buf b;
+    buf_init(&b, 4096);
+    NEED(store_get_bytes(s, "k/0", &b, &e) == 0 && b.size == 4096);
+    buf_free(&b);
+    NEED(store_delete(s, "k/0", &e) == 0 && store_probe(s, &e) == 0);
+    NEED(store_put_bytes(s, "tiny", "x", 1, &e) == 0);
+    store_close(s);
+    return 0;
+}
+
+/* Somebody else takes all there is: not a single file can be made. */
+static int check_really_full(void)
+{
+    struct store *s;
+    struct err e = {0};
+    char place[320];
+    if (mount_small("size=64m,nr_inodes=64") != 0)
+        return 77;
+    snprintf(place, sizeof place, "file:%s/store", small);
+    NEED(store_open(&s, place, &e) == 0);
+    int kept = fill(s, &e);
+    NEED(e.code == ERR_storage_full && kept > 40 && kept < 64 && litter(s) == 0);
+    NEED(store_probe(s, &e) != 0 && e.code == ERR_storage_full);
+    NEED(store_put_bytes(s, "a/b/c", "x", 1, &e) != 0 && e.code == ERR_storage_full);
+    NEED(store_delete(s, "k/0", &e) == 0 && store_delete(s, "k/1", &e) == 0 && store_probe(s, &e) == 0);
+    NEED(store_put_bytes(s, "k/0", "x", 1, &e) == 0);
+    /* An object whose folder finds no room leaves nothing behind. */
+    NEED(store_put_bytes(s, "a/b/c", "x", 1, &e) != 0 && e.code == ERR_storage_full && litter(s) == 0);
+    NEED(store_delete(s, "k/2", &e) == 0 && store_delete(s, "k/3", &e) == 0 && store_delete(s, "k/4", &e) == 0);
+    NEED(store_put_bytes(s, "a/b/c", "x", 1, &e) == 0);
+    store_close(s);
+    return 0;
+}
+
+static void run_small(int (*check)(void))
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(check());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        skip();
+    assert_int_equal(status, 0);
+}
+
+static void at_the_watermark_nothing_is_taken_but_given_and_deleted(void **state)
+{
+    (void)state;
+    run_small(check_watermark);
+}
+
+static void on_a_disk_without_room_nothing_breaks_and_space_heals(void **state)
+{
+    (void)state;
+    run_small(check_really_full);
+}
+
 static void an_open_descriptor_outlives_the_object(void **state)
 {
     int fd = -1;
@@ -193,6 +315,8 @@ int main(void)
         cmocka_unit_test(links_inside_the_store_are_not_followed),
         cmocka_unit_test(an_old_kernel_walks_the_path_itself),
         cmocka_unit_test(a_store_that_went_away_is_not_made_anew),
+        cmocka_unit_test(at_the_watermark_nothing_is_taken_but_given_and_deleted),
+        cmocka_unit_test(on_a_disk_without_room_nothing_breaks_and_space_heals),
         cmocka_unit_test(an_open_descriptor_outlives_the_object),
         cmocka_unit_test(a_store_needs_an_absolute_path_and_a_known_scheme),
     };
