@@ -11,6 +11,7 @@
 #include "stats.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/id.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -118,7 +119,8 @@ static int store_inputs(struct creation *c, struct manifest *m, const char *pref
 
     extension(m->video.container, end);
     snprintf(m->video.key, sizeof(m->video.key), "%.200sin/video.%s", prefix, end);
-    if (store_put_file(c->app->store, m->video.key, c->video.path, c->video.sha256, true, e))
+    if (store_put_file(c->app->store, m->video.key, c->video.path, c->video.sha256, true, e) ||
+        fault_err("api.create.video_stored", ERR_dependency_storage, e))
         return -1;
     for (int i = 0; i < c->reference_count; i++) {
         struct manifest_file *f = &m->references[i];
@@ -158,6 +160,7 @@ static int enqueue(struct creation *c, struct manifest *m, const char *key, stru
         clock_sleep_ms(ENQUEUE_PAUSE_MS);
     }
     c->kept = true; /* the key now names a job, ours or the other one */
+    fault("api.create.enqueued");
     return done == QUEUE_KEY_TAKEN ? 1 : 0;
 }
 
@@ -169,7 +172,9 @@ static int submit(struct creation *c, struct manifest *m, struct worker *w, stru
     int rc = -1;
 
     manifest_prefix(m, prefix);
-    if (store_inputs(c, m, prefix, e) == 0 && ledger_write_manifest(&ledger, m, key, e) == 0)
+    if (store_inputs(c, m, prefix, e) == 0 && fault_err("api.create.inputs_stored", ERR_dependency_storage, e) == 0 &&
+        ledger_write_manifest(&ledger, m, key, e) == 0 &&
+        fault_err("api.create.manifest_stored", ERR_dependency_storage, e) == 0)
         rc = enqueue(c, m, key, w, e);
     if (rc == 0)
         return 0;
@@ -230,7 +235,9 @@ static int create(struct creation *c, struct manifest *m, struct worker *w, stru
 {
     int rc;
 
-    if (create_check_body(c, e) || (c->json && create_take_json(c, w, e)) || fill_manifest(c, m, w, e))
+    if (create_check_body(c, e) || (c->json && create_take_json(c, w, e)) ||
+        fault_err("api.create.spooled", ERR_overloaded, e) || fill_manifest(c, m, w, e) ||
+        fault_err("api.create.probed", ERR_overloaded, e))
         return -1;
     if (c->replay_id[0])
         return check_replay(c, m, e);

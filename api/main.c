@@ -5,8 +5,11 @@
 #include "listen.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/fs.h"
+#include "base/http.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "base/proc.h"
 
 #include <jansson.h>
@@ -160,17 +163,40 @@ static void reload(struct app *app)
         log_event(LOG_INFO, "api.keys", "reloaded", "b", 1, NULL);
 }
 
+/* A sign of life is worth something only when the loop threads answer; any status will do. */
+static void tell_alive(struct app *app, struct http *http)
+{
+    struct http_response response;
+    char url[340];
+    struct http_request request = {.method = "GET", .url = url, .total_ms = 5000};
+    struct err e;
+
+    snprintf(url, sizeof(url), "http://%s/livez", server_address(app->api));
+    if (http_do(http, &request, &response, &e))
+        log_err(LOG_ERROR, "api.does_not_answer", NULL, &e);
+    else
+        notify_alive();
+}
+
 static void run(struct app *app, int signals)
 {
+    int64_t every_ms = notify_watchdog_ms();
+    struct http *http = every_ms > 0 ? http_new() : NULL;
+
+    notify_ready();
     for (;;) {
         struct pollfd wait = {.fd = signals, .events = POLLIN};
         struct signalfd_siginfo info;
-        if (poll(&wait, 1, -1) < 0 || read(signals, &info, sizeof(info)) != sizeof(info))
+        if (poll(&wait, 1, every_ms > 0 ? (int)every_ms : -1) == 0)
+            tell_alive(app, http);
+        if (read(signals, &info, sizeof(info)) != sizeof(info))
             continue;
         if (info.ssi_signo != SIGHUP)
-            return;
+            break;
         reload(app);
     }
+    http_free(http);
+    notify_stopping();
 }
 
 /* Requests under way get their answers; what takes too long is as well off as after a crash, which costs nothing that
@@ -223,6 +249,12 @@ int main(int argc, char **argv)
     }
     level = log_level_by_name(config.log_level);
     log_init("api", level < 0 ? LOG_INFO : (enum log_level)level);
+    if (fault_arm(config.fault, config.fault_enable, &e)) {
+        fprintf(stderr, "longanim-api: %s\n", e.detail);
+        config_free(&config);
+        return 2;
+    }
+    notify_init(config.notify_socket, config.watchdog_us);
     json_object_seed(0); /* before any thread */
     raise_descriptors();
     app.config = &config;

@@ -4,6 +4,7 @@
 #include "fields.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/id.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -280,6 +281,7 @@ static int keep_chunk(struct chunk *c, struct err *e)
     if (store_put_file(c->app->store, key, c->file.path, c->file.sha256, true, e))
         return -1;
     c->upload.offset += c->file.bytes;
+    fault("api.tus.appended");
     return 0;
 }
 

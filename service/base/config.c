@@ -35,11 +35,8 @@ enum { ROWS = sizeof rows / sizeof *rows, FILE_MAX_BYTES = 256 * 1024 };
 static const struct {
     int who;
     const char *name;
-} programs[] = {{CONFIG_API, "api"},
-                {CONFIG_WORKER, "worker"},
-                {CONFIG_SERVE, "serve"},
-                {CONFIG_TOOL, "tool"},
-                {CONFIG_PROBE, "probe"}};
+} programs[] = {{CONFIG_API, "api"},   {CONFIG_WORKER, "worker"}, {CONFIG_SERVE, "serve"},
+                {CONFIG_TOOL, "tool"}, {CONFIG_PROBE, "probe"},   {CONFIG_AUDIT, "audit"}};
 
 static char **str_of(const struct config *c, const struct row *r)
 {

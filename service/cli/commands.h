@@ -16,7 +16,8 @@
     X("list", cli_list, "list jobs")                                                                                   \
     X("model", cli_model, "check a model folder")                                                                      \
     X("parity", cli_parity, "check this build and device against golden numbers")                                      \
-    X("key", cli_key, "make an API key")
+    X("key", cli_key, "make an API key")                                                                               \
+    X("audit", cli_audit, "hold queue and store against each other, and repair them")
 
 #define CLI_DECLARE(name, function, doc) int function(int argc, char **argv);
 CLI_COMMANDS(CLI_DECLARE)

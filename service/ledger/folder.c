@@ -1,6 +1,7 @@
 /* A job's folder in the store: its keys, and which of them have a purpose. */
 #include "ledger/ledger_int.h"
 
+#include "base/fault.h"
 #include "base/text.h"
 
 #include <stdio.h>
@@ -87,9 +88,9 @@ static bool is_in_result_folder(const struct job *j, const char *key)
     return slash && strncmp(key, j->result_key, (size_t)(slash + 1 - j->result_key)) == 0;
 }
 
-/* May this object go? Objects of an attempt that is at work stay. */
-static bool is_waste(const struct ledger_folder *f, const struct job *j, const struct queue_segment *segments,
-                     int count, const char *key)
+/* Objects of an attempt that is at work stay. */
+bool ledger__is_waste(const struct ledger_folder *f, const struct job *j, const struct queue_segment *segments,
+                      int count, const char *key)
 {
     const char *name = key + strlen(f->prefix);
     bool out = begins(name, "out/"), part = begins(name, "seg/") || begins(name, "ckpt/");
@@ -113,7 +114,7 @@ int ledger__tidy(const struct ledger *l, const struct ledger_folder *f, const st
     if (queue_segments(l->queue, j->id, NULL, &segments, &count, e) != 0)
         return -1;
     for (int i = 0; i < f->count && result == 0; i++) {
-        if (f->keys[i].modified_ms > before_ms || !is_waste(f, j, segments, count, f->keys[i].key))
+        if (f->keys[i].modified_ms > before_ms || !ledger__is_waste(f, j, segments, count, f->keys[i].key))
             continue;
         result = store_delete(l->store, f->keys[i].key, e);
         *removed += result == 0;
@@ -129,6 +130,7 @@ int ledger__clear(const struct ledger *l, const struct ledger_folder *f, int *re
         return err_set(e, ERR_internal, "key too long: %.200s", f->prefix);
     if (ledger__folder_has(f, LEDGER_MANIFEST) && store_delete(l->store, manifest, e) != 0)
         return -1;
+    fault("ledger.delete.half_cleared");
     for (int i = 0; i < f->count; i++) {
         if (strcmp(f->keys[i].key + strlen(f->prefix), LEDGER_TOMBSTONE) == 0)
             continue;

@@ -2,6 +2,7 @@
 #include "ledger/ledger_int.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -103,7 +104,7 @@ int ledger_success(const struct ledger *l, const struct queue_lease *lease, cons
     j->result_frames = r->frames;
     int result = ledger__write(l, key, ledger__record_json(&record), e);
     ledger__record_free(&record);
-    return result;
+    return result == 0 ? fault_err("ledger.success.written", ERR_dependency_storage, e) : -1;
 }
 
 /* A retry that came in between makes the record wrong again. */
@@ -134,8 +135,10 @@ int ledger_settle(const struct ledger *l, const char *job_id, struct err *e)
     if (manifest_sibling(j->manifest_key, LEDGER_END, end_key) != 0)
         err_set(e, ERR_internal, "key too long: %.200s", j->manifest_key);
     else if (ledger__write(l, end_key, ledger__record_json(&record), e) == 0 &&
+             fault_err("ledger.settle.recorded", ERR_dependency_storage, e) == 0 &&
              ledger__folder_read(l, j->manifest_key, &folder, e) == 0 &&
-             ledger__tidy(l, &folder, j, INT64_MAX, &removed, e) == 0)
+             ledger__tidy(l, &folder, j, INT64_MAX, &removed, e) == 0 &&
+             fault_err("ledger.settle.tidied", ERR_dependency_storage, e) == 0)
         result = take_back_if_moved(l, j, end_key, e);
     ledger__folder_free(&folder);
     ledger__record_free(&record);
@@ -173,6 +176,7 @@ int ledger_retry(const struct ledger *l, const char *job_id, struct err *e)
      * is what was asked for. */
     if (j.state == JOB_FAILED && manifest_sibling(j.manifest_key, LEDGER_END, end_key) == 0)
         result = store_delete(l->store, end_key, e);
+    fault("ledger.retry.taken_back");
     job_free(&j);
     return result == 0 ? queue_retry(l->queue, job_id, e) : -1;
 }
@@ -197,7 +201,8 @@ static int forget(const struct ledger *l, const struct job *j, struct err *e)
     struct err why = {0};
     if (manifest_sibling(j->manifest_key, LEDGER_TOMBSTONE, tombstone) != 0)
         return err_set(e, ERR_internal, "key too long: %.200s", j->manifest_key);
-    if (ledger__write(l, tombstone, tombstone_json(j), e) != 0)
+    if (ledger__write(l, tombstone, tombstone_json(j), e) != 0 ||
+        fault_err("ledger.delete.buried", ERR_dependency_storage, e) != 0)
         return -1;
     if (queue_delete(l->queue, j->id, l->tombstone_ms, &why) == 0)
         return 0;
@@ -220,6 +225,7 @@ int ledger_delete(const struct ledger *l, const char *job_id, struct err *e)
         result = err_set(e, ERR_job_not_terminal, "the job has not ended; cancel it first");
     else
         result = forget(l, &j, e);
+    fault("ledger.delete.forgotten");
     /* From here on the job is deleted; objects that cannot be removed now are removed by the sweep. */
     if (result == 0 &&
         (ledger__folder_read(l, j.manifest_key, &folder, &why) != 0 || ledger__clear(l, &folder, &removed, &why) != 0))

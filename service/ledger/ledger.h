@@ -72,4 +72,45 @@ struct ledger_swept {
 int ledger_sweep(const struct ledger *l, int64_t age_ms, int64_t upload_age_ms, struct ledger_swept *out,
                  struct err *e);
 
+/* What an audit finds. Each says what is wrong, and whether ledger_repair can put it right. */
+#define LEDGER_FINDINGS(X)                                                                                             \
+    X(counter, true, "a counter or index of the queue is not what the jobs say")                                       \
+    X(unknown_job, true, "a manifest whose job the queue does not know")                                               \
+    X(manifest_missing, false, "a job whose manifest is not in the store")                                             \
+    X(input_missing, false, "a job that has not ended, and an input that is not in the store")                         \
+    X(result_missing, false, "a job that succeeded, and a result that is not in the store")                            \
+    X(segment_missing, false, "a committed segment that is not in the store; a job that runs makes it again")          \
+    X(end_missing, true, "a job that ended, and no record of that in the store")                                       \
+    X(end_stale, true, "a record of an end, and a job that has not ended")                                             \
+    X(not_buried, true, "a tombstone, and a queue that still knows the job")                                           \
+    X(not_cleared, true, "a tombstone with other objects beside it")                                                   \
+    X(unreferenced, true, "an object that nothing refers to")
+enum ledger_finding_kind {
+#define LEDGER_FINDING_ENUM(name, repairable, doc) LEDGER_FINDING_##name,
+    LEDGER_FINDINGS(LEDGER_FINDING_ENUM)
+#undef LEDGER_FINDING_ENUM
+        LEDGER_FINDING_COUNT
+};
+const char *ledger_finding_name(enum ledger_finding_kind kind);
+bool ledger_finding_repairable(enum ledger_finding_kind kind);
+
+struct ledger_finding {
+    enum ledger_finding_kind kind;
+    const char *job, *key; /* "" = none */
+    const char *detail;
+};
+struct ledger_audited {
+    int jobs;     /* that the queue knows */
+    int folders;  /* of jobs in the store */
+    int objects;  /* in these */
+    int findings; /* in all */
+};
+/* Compares the queue with itself, with the manifests and with the objects; changes nothing. What is younger than age_ms
+ * may be on its way and is not looked at. fn gets every finding; its texts are borrowed. */
+int ledger_audit(const struct ledger *l, int64_t age_ms, void (*fn)(void *user, const struct ledger_finding *f),
+                 void *user, struct ledger_audited *out, struct err *e);
+
+/* Puts right one finding of an audit (all counters at once). What cannot be put right is left alone. */
+int ledger_repair(const struct ledger *l, const struct ledger_finding *f, struct err *e);
+
 #endif

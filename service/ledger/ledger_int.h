@@ -39,6 +39,14 @@ bool ledger__folder_has(const struct ledger_folder *f, const char *name);
 /* Lists one folder anew. */
 int ledger__folder_read(const struct ledger *l, const char *manifest_key, struct ledger_folder *out, struct err *e);
 
+/* Calls fn for every job's folder, and for what lies beside them (id ""), until it returns non-zero. */
+typedef int (*ledger_folder_fn)(const struct ledger *l, const struct ledger_folder *f, void *user, struct err *e);
+int ledger__each_folder(const struct ledger *l, ledger_folder_fn fn, void *user, struct err *e);
+
+/* May this object of the folder go, as far as the job and its committed segments are concerned? */
+bool ledger__is_waste(const struct ledger_folder *f, const struct job *j, const struct queue_segment *segments,
+                      int count, const char *key);
+
 /* Removes what has no purpose in the state that the job is in, as far as it was written before `before_ms`; adds to
  * *removed. */
 int ledger__tidy(const struct ledger *l, const struct ledger_folder *f, const struct job *j, int64_t before_ms,

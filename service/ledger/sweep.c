@@ -1,8 +1,8 @@
-/* All jobs: the folders of the store compared with what the queue knows. Folders are taken in batches of one listing,
- * because the store must not be asked for other things in the middle of a list. */
+/* All jobs: the folders of the store compared with what the queue knows. */
 #include "ledger/ledger_int.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -11,75 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH_FOLDERS = 1024, BATCH_KEYS = 50000, EXPIRE_BATCH = 64, RECONCILE_AGE_MS = 30000, LOCK_MS = 10000 };
-
-struct batch {
-    struct ledger_folder *folders;
-    struct ledger_folder strays; /* id "": keys that belong to no job */
-    int count, keys;
-    char last[STORE_KEY_MAX]; /* where the next listing goes on */
-    bool full;
-};
-
-/* A folder is complete when a key of another one follows; the batch ends there. */
-static int take_key(void *user, const char *key, const struct store_info *info)
-{
-    struct batch *b = user;
-    char id[ID_SIZE];
-    const char *name;
-    size_t prefix;
-    if (manifest_split_key(key, id, &prefix, &name) != 0) {
-        ledger__folder_add(&b->strays, key, info->modified_ms);
-        text_clean(b->last, sizeof b->last, key);
-        b->keys++;
-        b->full = b->keys >= BATCH_KEYS;
-        return b->full;
-    }
-    struct ledger_folder *f = b->count > 0 ? &b->folders[b->count - 1] : NULL;
-    if (!f || strncmp(f->prefix, key, prefix) != 0 || strlen(f->prefix) != prefix) {
-        if (b->count == BATCH_FOLDERS || b->keys >= BATCH_KEYS) {
-            b->full = true;
-            return 1;
-        }
-        f = &b->folders[b->count++];
-        *f = (struct ledger_folder){0};
-        memcpy(f->id, id, sizeof f->id);
-        snprintf(f->prefix, sizeof f->prefix, "%.*s", (int)prefix, key);
-        snprintf(f->tenant, sizeof f->tenant, "%.*s", (int)strcspn(key + 3, "/"), key + 3);
-    }
-    ledger__folder_add(f, key, info->modified_ms);
-    text_clean(b->last, sizeof b->last, key);
-    b->keys++;
-    return 0;
-}
-
-typedef int (*folder_fn)(const struct ledger *l, const struct ledger_folder *f, void *user, struct err *e);
-
-/* Calls fn for every job's folder, and for what lies beside them. */
-static int each_folder(const struct ledger *l, folder_fn fn, void *user, struct err *e)
-{
-    struct batch b = {.folders = calloc(BATCH_FOLDERS, sizeof *b.folders), .full = true};
-    int result = 0;
-    if (!b.folders)
-        abort();
-    while (result == 0 && b.full) {
-        char after[STORE_KEY_MAX];
-        memcpy(after, b.last, sizeof after);
-        b.full = false;
-        b.count = b.keys = 0;
-        result = store_list(l->store, "v1/", after, take_key, &b, e);
-        for (int i = 0; i < b.count; i++) {
-            if (result == 0)
-                result = fn(l, &b.folders[i], user, e);
-            ledger__folder_free(&b.folders[i]);
-        }
-        if (result == 0 && b.strays.count > 0)
-            result = fn(l, &b.strays, user, e);
-        ledger__folder_free(&b.strays);
-    }
-    free(b.folders);
-    return result;
-}
+enum { EXPIRE_BATCH = 64, RECONCILE_AGE_MS = 30000, LOCK_MS = 10000 };
 
 /* ---- reconcile ---- */
 
@@ -164,7 +96,8 @@ static int requeue(const struct ledger *l, const struct manifest *m, const char 
     struct err why = {0};
     enum queue_enqueued how;
     enum queue_cancel canceled;
-    if (queue_recover(l->queue, m, manifest_key, l->idem_keep_ms, &how, e) != 0)
+    if (fault_err("ledger.reconcile.found", ERR_dependency_redis, e) != 0 ||
+        queue_recover(l->queue, m, manifest_key, l->idem_keep_ms, &how, e) != 0)
         return -1;
     r->found.requeued += how == QUEUE_NEW;
     log_event(LOG_INFO, "ledger.requeued", "job", "s", m->id, NULL);
@@ -220,7 +153,7 @@ static int reconcile_folder(const struct ledger *l, const struct ledger_folder *
 int ledger_reconcile(const struct ledger *l, int64_t min_age_ms, struct ledger_found *out, struct err *e)
 {
     struct reconciling r = {.before_ms = min_age_ms > 0 ? clock_wall_ms() - min_age_ms : INT64_MAX};
-    if (each_folder(l, reconcile_folder, &r, e) != 0 || queue_mark_reconciled(l->queue, e) != 0)
+    if (ledger__each_folder(l, reconcile_folder, &r, e) != 0 || queue_mark_reconciled(l->queue, e) != 0)
         return -1;
     *out = r.found;
     return 0;
@@ -343,8 +276,9 @@ static int sweep_uploads(const struct ledger *l, int64_t age_ms, struct sweeping
 static int sweep_locked(const struct ledger *l, int64_t age_ms, int64_t upload_age_ms, struct sweeping *s,
                         struct err *e)
 {
-    if (expire_jobs(l, s, e) != 0 || ledger_reconcile(l, RECONCILE_AGE_MS, &s->swept.found, e) != 0 ||
-        each_folder(l, sweep_folder, s, e) != 0 || sweep_uploads(l, upload_age_ms, s, e) != 0)
+    if (fault_err("ledger.sweep.begun", ERR_dependency_storage, e) != 0 || expire_jobs(l, s, e) != 0 ||
+        ledger_reconcile(l, RECONCILE_AGE_MS, &s->swept.found, e) != 0 ||
+        ledger__each_folder(l, sweep_folder, s, e) != 0 || sweep_uploads(l, upload_age_ms, s, e) != 0)
         return -1;
     return store_sweep(l->store, age_ms, &s->swept.temporaries, e);
 }

@@ -230,3 +230,19 @@ int queue_audit(struct queue *q, void (*fn)(void *user, const char *what), void 
     json_decref(t.counts);
     return result;
 }
+
+int queue_recount(struct queue *q, int *out_changed, struct err *e)
+{
+    enum { JOBS_MAX = 200000 };
+    struct queue_args a = {0};
+    queue__int(&a, JOBS_MAX);
+    redisReply *r = queue__run(q, SCRIPT_recount, &a, e);
+    if (!r)
+        return -1;
+    int64_t changed = r->type == REDIS_REPLY_INTEGER ? r->integer : -1;
+    freeReplyObject(r);
+    if (changed < 0)
+        return err_set(e, ERR_overloaded, "there are more than %d jobs; too many to recount in one step", JOBS_MAX);
+    *out_changed = (int)changed;
+    return 0;
+}

@@ -164,6 +164,10 @@ int queue_tenant(struct queue *q, const char *tenant, double weight, int64_t max
  * told to fn (may be NULL). Meant for a quiet queue: what moves meanwhile may be counted. */
 int queue_audit(struct queue *q, void (*fn)(void *user, const char *what), void *user, int *out_drift, struct err *e);
 
+/* Makes counters, indexes and sets what the jobs themselves say, in one step; *out_changed = how many entries were
+ * wrong. overloaded when there are more than 200,000 jobs. */
+int queue_recount(struct queue *q, int *out_changed, struct err *e);
+
 /* ---- for the ledger (service/ledger) ---- */
 typedef char queue_id[ID_SIZE];
 /* Jobs that ended and whose end the store does not know yet, oldest first; how many (0..max) or -1. */

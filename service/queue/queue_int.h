@@ -36,6 +36,7 @@
     X(promote)                                                                                                         \
     X(reap_deadlines)                                                                                                  \
     X(reap_leases)                                                                                                     \
+    X(recount)                                                                                                         \
     X(release)                                                                                                         \
     X(restore)                                                                                                         \
     X(retry)                                                                                                           \

@@ -3,6 +3,7 @@
 #include "queue/queue_int.h"
 
 #include "queue_lua.h"
+#include "base/fault.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -70,6 +71,12 @@ void queue__edges(struct queue_args *a, enum job_event event)
     }
     queue__add(a, text, used);
 }
+
+static const char *const script_names[SCRIPT_COUNT] = {
+#define SCRIPT_NAME(name) [SCRIPT_##name] = #name,
+    QUEUE_SCRIPTS(SCRIPT_NAME)
+#undef SCRIPT_NAME
+};
 
 /* ---- connecting ---- */
 
@@ -236,10 +243,24 @@ static redisReply *run_loaded(struct queue *q, enum queue_script script, const s
     return r;
 }
 
+/* Is the connection to be lost before or after this script? */
+static bool breaks(struct queue *q, enum queue_script script, const char *when, struct err *e)
+{
+    char point[64];
+    if (!fault__armed)
+        return false;
+    snprintf(point, sizeof point, "redis.%s.%s", script_names[script], when);
+    return fault(point) && refuse(q, e, point) != 0;
+}
+
 redisReply *queue__run(struct queue *q, enum queue_script script, struct queue_args *a, struct err *e)
 {
     redisReply *r = NULL;
     bool repeated = false;
+    if (breaks(q, script, "before", e)) {
+        queue__args_fini(a);
+        return NULL;
+    }
     if (q->sha[script][0] || load(q, script, e) == 0)
         r = run_loaded(q, script, a, e);
     repeated = q->repeated;
@@ -250,6 +271,10 @@ redisReply *queue__run(struct queue *q, enum queue_script script, struct queue_a
     }
     queue__args_fini(a);
     r = checked(r, e);
+    if (r && breaks(q, script, "after", e)) {
+        freeReplyObject(r);
+        return NULL;
+    }
     if (r && r->type == REDIS_REPLY_STRING && strcmp(r->str, "UNSURE") == 0) {
         freeReplyObject(r);
         r = NULL;

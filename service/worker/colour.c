@@ -2,6 +2,7 @@
 #include "worker/run.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -79,6 +80,7 @@ static enum step start(struct run *r)
     enum step s = await_ready(r);
     if (s != STEP_GO_ON)
         return s;
+    fault("worker.engine.started");
     json_t *m = run_message(r, &e);
     if (!m)
         return fail(r, &e);
@@ -103,7 +105,9 @@ static enum step on_plan(struct run *r, const json_t *m)
     if (wire_get_plan(m, &plan, &e) != 0)
         return fail(r, &e);
     memcpy(r->plan_hash, plan.hash, sizeof r->plan_hash);
+    fault("worker.planned");
     enum step s = run_committed(r, &keep, &count);
+    fault("worker.resumed");
     if (s == STEP_GO_ON) {
         json_t *answer = wire_op("keep"), *list = json_array();
         for (int i = 0; i < count; i++) {
@@ -170,6 +174,7 @@ static enum step on_done(struct run *r, const json_t *m)
     r->idle = true;
     if (wire_get_result(m, &r->result, &e) != 0)
         return fail(r, &e);
+    fault("worker.coloured");
     return r->stop == STEP_GO_ON || r->stop == STEP_RELEASE ? STEP_UPLOAD : r->stop; /* done is better than released */
 }
 

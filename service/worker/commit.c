@@ -1,6 +1,7 @@
 /* Segments: made durable and known one by one as they finish, and fetched again by whoever goes on with the job. */
 #include "worker/run.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -44,16 +45,19 @@ enum step run_commit(struct run *r, const struct engine_segment *s)
         return STEP_FAIL;
     }
     enum step step = run_put_file(r, q.key, s->path, s->sha256);
+    fault("worker.segment.stored");
     if (step == STEP_GO_ON && q.state_key[0])
         step = run_put_file(r, q.state_key, s->state_path, s->state_sha256);
     if (step != STEP_GO_ON)
         return step;
+    fault("worker.segment.checkpointed");
     while (queue_segment_commit(r->w->queue, &r->lease, r->plan_hash, &q, &put, &e) != 0) {
         step = run_patience(r, &e, &pause_ms);
         if (step != STEP_GO_ON)
             return step;
         e = (struct err){0};
     }
+    fault("worker.segment.committed");
     log_event(LOG_INFO, "segment.committed", "job", "s", r->lease.job_id, "n", "i", (int64_t)s->n, "epoch", "i",
               r->lease.epoch, "sha256", "s", s->sha256, "put", "i", (int64_t)put, NULL);
     if (put == QUEUE_SEGMENT_KEPT_FIRST || put == QUEUE_SEGMENT_LOST)

@@ -1,6 +1,7 @@
 #include "worker/engine_child.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "worker/wire.h"
@@ -69,6 +70,7 @@ static int on_plan(void *user, const struct engine_plan *plan, const struct engi
     wire_put_plan(m, plan);
     if (tell(c, m))
         return -1;
+    fault("engine.planned");
     for (;;) {
         const char *op = "";
         if (wire_receive(&c->wire, -1, &m, NULL) != 1) {
@@ -90,6 +92,7 @@ static int on_progress(void *user, const struct engine_progress *p)
 {
     struct child *c = user;
     int64_t now_ms = clock_mono_ms();
+    fault("engine.progress");
     if (now_ms - c->told_ms >= PROGRESS_MS || strcmp(c->stage, p->stage) != 0) {
         c->told_ms = now_ms;
         strncpy(c->stage, p->stage, sizeof c->stage - 1);
@@ -104,6 +107,7 @@ static int on_segment(void *user, const struct engine_segment *s)
 {
     struct child *c = user;
     json_t *m = wire_event("segment");
+    fault("engine.segment");
     wire_put_segment(m, s);
     tell(c, m);
     return listen(c);
@@ -141,9 +145,11 @@ static void run(struct child *c, const json_t *m)
     struct engine_job j = {
         .user = c, .on_plan = on_plan, .on_progress = on_progress, .on_segment = on_segment, .on_preview = on_preview};
     params_init(&params);
+    fault("engine.run");
     c->canceled = false;
     c->stage[0] = 0;
     int failed = read_job(m, &j, &params, &e) != 0 || engine_run(c->engine, &j, &result, &e) != 0;
+    fault("engine.done");
     json_t *answer = wire_event(failed ? "error" : "done");
     if (failed)
         wire_put_err(answer, &e);

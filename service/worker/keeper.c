@@ -10,7 +10,7 @@
 #include <time.h>
 
 enum { ROUND_MS = 500, REAP_LIMIT = 100, IDEM_KEEP_MS = 86400000 };
-static const int64_t UPLOAD_AGE_MS = 86400000, TOMBSTONE_MS = 30LL * 86400000;
+static const int64_t TOMBSTONE_MS = 30LL * 86400000;
 
 struct keeper {
     const struct config *conf;
@@ -47,7 +47,8 @@ static int sweep(struct keeper *k, struct err *e)
         return 0;
     k->swept_ms = clock_mono_ms();
     scratch_sweep(k->scratch);
-    return ledger_sweep(&k->ledger, k->conf->sweep_age_ms, UPLOAD_AGE_MS, &swept, e);
+    /* As in the api: an expired upload says so for as long again as it could be used. */
+    return ledger_sweep(&k->ledger, k->conf->sweep_age_ms, 2 * k->conf->upload_age_ms, &swept, e);
 }
 
 static void round_once(struct keeper *k)

@@ -1,6 +1,7 @@
 #include "worker/lease.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -90,6 +91,7 @@ static int64_t beat_locked(struct lease *l)
     struct err e = {0};
     enum queue_order answer = QUEUE_GO_ON;
     int64_t sent_ms = clock_mono_ms();
+    fault("worker.beat");
     int failed = queue_beat(l->queue, &lease, l->lease_ms, has_progress ? &progress : NULL, &answer, &e);
     if (failed && !l->failing)
         log_err(LOG_WARN, "lease.beat_failed", lease.job_id, &e);

@@ -1,5 +1,6 @@
 /* longanim-worker: the supervisor, or with --engine the child of it that holds the model. */
 #include "base/config.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "worker/engine_child.h"
 #include "worker/worker.h"
@@ -29,7 +30,7 @@ static bool take(int *argc, char **argv, const char *flag)
 
 int main(int argc, char **argv)
 {
-    struct config conf;
+    struct config conf = {0};
     struct err e = {0};
     bool engine = take(&argc, argv, "--engine"), low_memory = take(&argc, argv, "--low-memory");
     if (take(&argc, argv, "--help")) {
@@ -40,8 +41,10 @@ int main(int argc, char **argv)
     char **arguments = copy_arguments(argc, argv);
     int argument_count = argc;
     log_init(engine ? "engine" : "worker", LOG_INFO);
-    if (config_read(&conf, CONFIG_WORKER, &argc, argv, false, &e) != 0) {
+    if (config_read(&conf, CONFIG_WORKER, &argc, argv, false, &e) != 0 ||
+        fault_arm(conf.fault, conf.fault_enable, &e) != 0) {
         fprintf(stderr, "longanim-worker: %s\n", e.detail);
+        config_free(&conf);
         free(arguments);
         return 2;
     }

@@ -1,6 +1,7 @@
 #include "worker/run.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "ledger/ledger.h"
@@ -146,6 +147,7 @@ static enum step step_fetch(struct run *r)
             return s;
         e = (struct err){0};
     }
+    fault("worker.fetched");
     return STEP_COLOUR;
 }
 
@@ -212,6 +214,7 @@ static enum step step_complete(struct run *r)
     enum step s = report(r, end_complete, &end);
     if (s != STEP_GO_ON)
         return s;
+    fault("worker.completed");
     return end == QUEUE_END_CANCELED ? STEP_CANCEL : settle(r);
 }
 
@@ -222,6 +225,7 @@ static enum step step_fail(struct run *r)
     enum step s = report(r, end_fail, &end);
     if (s != STEP_GO_ON)
         return s;
+    fault("worker.failed");
     return end == QUEUE_END_CANCELED ? STEP_CANCEL : settle(r);
 }
 
@@ -235,7 +239,10 @@ static enum step step_cancel(struct run *r)
 {
     enum queue_end end;
     enum step s = report(r, end_canceled, &end);
-    return s != STEP_GO_ON ? s : settle(r);
+    if (s != STEP_GO_ON)
+        return s;
+    fault("worker.canceled");
+    return settle(r);
 }
 
 static enum step step_release(struct run *r)
@@ -244,6 +251,7 @@ static enum step step_release(struct run *r)
     enum step s = report(r, end_release, &end);
     if (s != STEP_GO_ON)
         return s;
+    fault("worker.released");
     return end == QUEUE_END_CANCELED ? STEP_CANCEL : STEP_END;
 }
 
@@ -251,6 +259,7 @@ static enum step step_lost(struct run *r)
 {
     log_event(LOG_WARN, "job.lost", "job", "s", r->lease.job_id, "epoch", "i", r->lease.epoch, NULL);
     run_tidy(r);
+    fault("worker.tidied");
     return STEP_END;
 }
 
@@ -280,6 +289,7 @@ void run_job(struct worker *w, const struct queue_lease *lease)
     r->lease = *lease;
     r->began_ms = clock_wall_ms();
     r->stop = STEP_GO_ON;
+    fault("worker.claimed");
     log_event(LOG_INFO, "job.claimed", "job", "s", lease->job_id, "epoch", "i", lease->epoch, "attempt", "i",
               (int64_t)lease->attempt, NULL);
     lease_hold(w->lease, lease);

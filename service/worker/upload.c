@@ -2,6 +2,7 @@
 #include "worker/run.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/json.h"
 #include "base/log.h"
 
@@ -129,10 +130,13 @@ enum step run_upload(struct run *r)
     if (prepare(r, receipt_key, &receipt, &r->why) != 0)
         return STEP_FAIL;
     enum step s = run_put_file(r, r->uploaded.key, r->result.path, r->result.sha256);
+    fault("worker.upload.result");
     if (s == STEP_GO_ON)
         s = run_put_file(r, r->preview_key, r->result.preview_path, "");
+    fault("worker.upload.preview");
     if (s == STEP_GO_ON)
         s = run_put_bytes(r, receipt_key, receipt, strlen(receipt));
+    fault("worker.upload.receipt");
     free(receipt);
     return s == STEP_GO_ON ? STEP_COMPLETE : s;
 }

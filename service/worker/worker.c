@@ -4,6 +4,7 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "base/proc.h"
 #include "worker/run.h"
 
@@ -51,6 +52,7 @@ void worker_tick(struct worker *w)
 {
     read_signals(w);
     announce(w);
+    notify_alive();
 }
 
 bool worker_must_leave(const struct worker *w)
@@ -199,11 +201,13 @@ int worker_run(const struct config *c, char **arguments, int argument_count)
     struct worker w = {.conf = c, .signal_fd = -1, .scratch.lock_fd = -1};
     struct err e = {0};
     char nonce[33] = "";
+    notify_init(c->notify_socket, c->watchdog_us);
     int failed = open_all(&w, arguments, argument_count, &e);
     if (failed) {
         log_err(LOG_ERROR, "worker.cannot_start", NULL, &e);
     } else {
         log_event(LOG_INFO, "worker.started", "worker", "s", w.id, NULL);
+        notify_ready();
         w.announced_ms = clock_mono_ms() - ANNOUNCE_MS;
         while (w.signals == 0) {
             worker_tick(&w);
@@ -212,6 +216,7 @@ int worker_run(const struct config *c, char **arguments, int argument_count)
                 claim(&w, nonce);
             }
         }
+        notify_stopping();
         engine_link_fini(&w.engine);
         log_event(LOG_INFO, "worker.ended", "worker", "s", w.id, NULL);
     }
