@@ -151,8 +151,6 @@ void check_agreement(const Shapes &s, const Manifest &m)
 {
     std::vector<Agreement> rows = {
         {"widths of transformer and SketchDiT", s.transformer.width(), s.sketch_dit.width()},
-        {"width of SketchDiT and dim of memory", s.sketch_dit.width(), s.memory.dim},
-        {"width of transformer and output_dim of memory", s.transformer.width(), s.memory.output_dim},
         {"input channels of the transformer and two latents", s.transformer.in_channels, 2 * s.vae.latent_channels},
         {"input channels of SketchDiT and two latents", s.sketch_dit.in_channels, 2 * s.vae.latent_channels},
         {"output channels of the transformer and a latent", s.transformer.out_channels, s.vae.latent_channels},
@@ -163,6 +161,10 @@ void check_agreement(const Shapes &s, const Manifest &m)
         {"temporal compression of the VAE and 4", s.vae.temporal_ratio, 4},
         {"pixels per token and 16", s.vae.spatial_ratio() * s.transformer.patch, 16},
     };
+    if (!m.memory.empty()) {
+        rows.push_back({"width of SketchDiT and dim of memory", s.sketch_dit.width(), s.memory.dim});
+        rows.push_back({"width of transformer and output_dim of memory", s.transformer.width(), s.memory.output_dim});
+    }
     if (!m.video_encoder.empty()) {
         const VideoXlConfig encoder = VideoXlConfig::read(m.video_encoder);
         rows.push_back({"keys of the video encoder and of memory", encoder.language.kv_width(), s.memory.memory_dim});
@@ -181,7 +183,8 @@ Shapes read_shapes(const Manifest &m)
     s.transformer = DitConfig::parse(config_of(m.transformer));
     s.sketch_dit = DitConfig::parse(config_of(m.sketch_dit));
     s.vae = VaeConfig::parse(config_of(m.vae));
-    s.memory = DglmConfig::from_json(config_of(m.memory));
+    if (!m.memory.empty())
+        s.memory = DglmConfig::from_json(config_of(m.memory));
     s.scheduler = SchedulerConfig::parse(json_read(m.scheduler + "/scheduler_config.json"));
     check_agreement(s, m);
     return s;

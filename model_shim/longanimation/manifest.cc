@@ -68,10 +68,13 @@ void read_components(Manifest &m, const Json &j)
             fail(MDL_EWEIGHTS, "%s: %s is not there", file_name, (m.*part.path).c_str());
     }
     m.sketch_dit = component(m, j, "sketch_dit", "sketch_dit");
-    m.memory = component(m, j, "memory", "memory");
+    if (!j.contains("memory") || !j.at("memory").is_null())
+        m.memory = component(m, j, "memory", "memory");
     m.lineart = component(m, j, "lineart", "lineart");
     if (json_has(j, "video_encoder"))
         m.video_encoder = component(m, j, "video_encoder", "");
+    if (m.memory.empty() && !m.video_encoder.empty())
+        fail(MDL_EWEIGHTS, "%s: a video_encoder without a memory", file_name);
 }
 
 int32_t integer(const Json &j, const char *key, int32_t fallback, int32_t min, int32_t max)
@@ -170,6 +173,7 @@ Manifest manifest_read(const std::string &folder)
     if (json_int(j, "version", 0) != 1)
         fail(MDL_EWEIGHTS, "%s: version %lld is not known, only 1", file_name,
              static_cast<long long>(json_int(j, "version", 0)));
+    m.licence = json_string(j, "licence", "");
     read_components(m, j);
     read_sampling(m, j);
     read_memory(m, j);
@@ -189,9 +193,12 @@ std::vector<ManifestPart> manifest_parts(const Manifest &m)
         {"sketch_dit", m.sketch_dit, longanimation_licence},
         {"memory", m.memory, longanimation_licence},
         {"lineart", m.lineart, lineart_licence},
+        {"video_encoder", m.video_encoder, video_xl_licence},
     };
-    if (!m.video_encoder.empty())
-        parts.push_back({"video_encoder", m.video_encoder, video_xl_licence});
+    std::erase_if(parts, [](const ManifestPart &part) { return part.path.empty(); });
+    if (!m.licence.empty())
+        for (ManifestPart &part : parts)
+            part.licence = m.licence;
     return parts;
 }
 

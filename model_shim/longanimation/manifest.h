@@ -18,7 +18,10 @@ enum class PadSketch {
 struct Manifest {
     std::string folder, name; // as opened; its last part
 
-    // Component folders, absolute or below `folder`. An empty path is a component that the model does without.
+    std::string licence; // of all weights; empty: those of the published ones (manifest_parts)
+
+    // Component folders, absolute or below `folder`. An empty path is a component that the model does without:
+    // memory and video_encoder, where longanimation.json says null.
     std::string transformer, vae, text_encoder, tokenizer, scheduler; // inside "base"
     std::string sketch_dit, memory, lineart;
     std::string video_encoder; // empty: memories only where expected/ gives them (parity)
@@ -49,11 +52,12 @@ struct Manifest {
 // networks cannot have, and folders that are not there.
 Manifest manifest_read(const std::string &folder);
 
-// The parts of a model for people and receipts: name, folder, and under which licence the published weights come.
+// The parts of a model for people and receipts: name, folder, and under which licence the weights come: as the manifest
+// says, else that of the published ones.
 struct ManifestPart {
     const char *name;
     std::string path;
-    const char *licence;
+    std::string licence;
 };
 std::vector<ManifestPart> manifest_parts(const Manifest &m);
 

@@ -364,3 +364,8 @@ const char *config_secret(const char *env_name)
     const char *value = getenv(env_name);
     return value && value[0] ? value : NULL;
 }
+
+bool config_library_default(const char *name, const char *value)
+{
+    return !getenv(name) && setenv(name, value, 1) == 0;
+}

@@ -38,4 +38,8 @@ char *config_text(const struct config *c, int who);
 /* A secret that only the environment may carry ("AWS_SECRET_ACCESS_KEY", …); NULL when not set or empty. Borrowed. */
 const char *config_secret(const char *env_name);
 
+/* Sets an environment variable that a library reads, unless it is set already; whether it was this that set it. Not
+ * safe with other threads: for the start of main. */
+bool config_library_default(const char *name, const char *value);
+
 #endif

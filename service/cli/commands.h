@@ -1,25 +1,25 @@
-/* commands.h - every command: name, function, one line. A function gets its name as argv[0] and returns the exit
- * status. */
+/* commands.h - every command: name, function, whether it computes with the networks, one line. A function gets its name
+ * as argv[0] and returns the exit status. */
 #ifndef LONGANIM_CLI_COMMANDS_H
 #define LONGANIM_CLI_COMMANDS_H
 
 #define CLI_COMMANDS(X)                                                                                                \
-    X("serve", cli_serve, "run everything on this machine: queue, API, one worker, a folder as store")                 \
-    X("colorize", cli_colorize, "colour one shot here and now, without a server")                                      \
-    X("paint", cli_paint, "exact paint: snap any coloured version of a shot to its line art")                          \
-    X("evaluate", cli_evaluate, "measure a coloured shot against the true one")                                        \
-    X("submit", cli_submit, "send a shot to a server; prints the job's id")                                            \
-    X("status", cli_status, "show a job")                                                                              \
-    X("watch", cli_watch, "follow a job to its end")                                                                   \
-    X("get", cli_get, "save a job's result")                                                                           \
-    X("cancel", cli_cancel, "cancel jobs")                                                                             \
-    X("list", cli_list, "list jobs")                                                                                   \
-    X("model", cli_model, "check a model folder")                                                                      \
-    X("parity", cli_parity, "check this build and device against golden numbers")                                      \
-    X("key", cli_key, "make an API key")                                                                               \
-    X("audit", cli_audit, "hold queue and store against each other, and repair them")
+    X("serve", cli_serve, false, "run everything on this machine: queue, API, one worker, a folder as store")          \
+    X("colorize", cli_colorize, true, "colour one shot here and now, without a server")                                \
+    X("paint", cli_paint, false, "exact paint: snap any coloured version of a shot to its line art")                   \
+    X("evaluate", cli_evaluate, false, "measure a coloured shot against the true one")                                 \
+    X("submit", cli_submit, false, "send a shot to a server; prints the job's id")                                     \
+    X("status", cli_status, false, "show a job")                                                                       \
+    X("watch", cli_watch, false, "follow a job to its end")                                                            \
+    X("get", cli_get, false, "save a job's result")                                                                    \
+    X("cancel", cli_cancel, false, "cancel jobs")                                                                      \
+    X("list", cli_list, false, "list jobs")                                                                            \
+    X("model", cli_model, true, "check a model folder")                                                                \
+    X("parity", cli_parity, true, "check this build and device against golden numbers")                                \
+    X("key", cli_key, false, "make an API key")                                                                        \
+    X("audit", cli_audit, false, "hold queue and store against each other, and repair them")
 
-#define CLI_DECLARE(name, function, doc) int function(int argc, char **argv);
+#define CLI_DECLARE(name, function, networks, doc) int function(int argc, char **argv);
 CLI_COMMANDS(CLI_DECLARE)
 #undef CLI_DECLARE
 

@@ -2,20 +2,23 @@
 #include "base/log.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "engine/model_lib.h"
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 struct command {
     const char *name;
     int (*run)(int argc, char **argv);
+    bool networks; /* computes with them */
     const char *doc;
 };
 
 /* clang-format off */
 static const struct command commands[] = {
-#define CLI_ROW(name, function, doc) {name, function, doc},
+#define CLI_ROW(name, function, networks, doc) {name, function, networks, doc},
     CLI_COMMANDS(CLI_ROW)
 #undef CLI_ROW
 };
@@ -43,9 +46,13 @@ int main(int argc, char **argv)
         help(argc > 1 ? stdout : stderr);
         return argc > 1 ? CLI_DONE : CLI_USAGE;
     }
-    for (int i = 0; i < COMMANDS; i++)
-        if (strcmp(name, commands[i].name) == 0)
-            return commands[i].run(argc - 1, argv + 1);
+    for (int i = 0; i < COMMANDS; i++) {
+        if (strcmp(name, commands[i].name) != 0)
+            continue;
+        if (commands[i].networks)
+            model_lib_prepare(argv);
+        return commands[i].run(argc - 1, argv + 1);
+    }
     fprintf(stderr, "longanim: there is no command \"%s\"; longanim --help lists them\n", name);
     return CLI_USAGE;
 }

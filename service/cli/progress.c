@@ -137,7 +137,7 @@ static json_t *state_json(const struct cli_state *s)
 
 void cli_progress_show(struct cli_progress *p, const struct cli_state *s)
 {
-    char text[160], key[160];
+    char text[400], key[160];
     describe(s, text, sizeof text);
     if (p->bar) {
         draw(p, s->fraction, text);

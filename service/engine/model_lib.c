@@ -1,10 +1,12 @@
 #include "engine/model_lib.h"
 
+#include "base/config.h"
 #include "base/fs.h"
 
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int symbol(void *handle, const char *name, void *out_function, struct err *e)
 {
@@ -15,6 +17,12 @@ static int symbol(void *handle, const char *name, void *out_function, struct err
     return 0;
 }
 
+void model_lib_prepare(char **argv)
+{
+    if (config_library_default("OMP_WAIT_POLICY", "passive"))
+        execv("/proc/self/exe", argv); /* where that fails, all works as before, only slower */
+}
+
 int model_lib_open(struct model_lib *out, struct err *e)
 {
     if (out->handle)
@@ -23,9 +31,6 @@ int model_lib_open(struct model_lib *out, struct err *e)
     if (fs_program_dir(folder, e) != 0 || fs_join(path, folder, "libmodel_shim.so", e) != 0)
         return -1;
     struct model_lib lib = {0};
-    /* libtorch's threads otherwise spin while they wait for each other, which on shared cores takes the time from those
-     * that they wait for: three times slower when decoders and encoders run beside. Read when the library loads. */
-    setenv("OMP_WAIT_POLICY", "passive", 0);
     lib.handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!lib.handle)
         return err_set(e, ERR_model_error, "the model library cannot be loaded: %s", dlerror());

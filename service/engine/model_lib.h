@@ -21,6 +21,13 @@ struct model_lib {
 #undef MODEL_LIB_FIELD
 };
 
+/* Call first in main of a program that computes with the networks. OpenMP's threads spin while they wait for each
+ * other, which on cores that others use too takes the time from those that they wait for: six times slower, seen beside
+ * one busy process. They sleep instead when the environment says so, but libgomp reads that when it is loaded, and
+ * FFmpeg's libraries pull it in before main: so the program is started once more, in place, with the setting made. An
+ * OMP_WAIT_POLICY that is set already is left alone. */
+void model_lib_prepare(char **argv);
+
 /* Opens libmodel_shim.so beside the running program. model_error when it is missing, lacks a function or has another
  * ABI. A second open of an open table does nothing. */
 int model_lib_open(struct model_lib *out, struct err *e);

@@ -2,6 +2,7 @@
 #include "base/config.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "engine/model_lib.h"
 #include "worker/engine_child.h"
 #include "worker/worker.h"
 
@@ -30,6 +31,8 @@ static bool take(int *argc, char **argv, const char *flag)
 
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "--engine") == 0)
+        model_lib_prepare(argv);
     struct config conf = {0};
     struct err e = {0};
     bool engine = take(&argc, argv, "--engine"), low_memory = take(&argc, argv, "--low-memory");

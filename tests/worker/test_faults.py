@@ -2,6 +2,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +60,14 @@ def test_a_killed_engine_costs_one_attempt_and_leaves_no_zombie(site):
     assert job["state"] == "succeeded" and job["attempt"] == 2
     children = [line.split()[0] for line in open(f"/proc/{worker.pid}/task/{worker.pid}/children").read().splitlines()]
     assert children == [str(site.engine_pid(worker))]
+
+
+def test_threads_of_the_networks_sleep_while_they_wait(site):
+    """libgomp reads the policy when the program starts, so it has to be in the environment that exec got."""
+    worker = site.worker("null:")
+    until(lambda: worker.events("engine.started"), 10, "the engine")
+    until(lambda: b"OMP_WAIT_POLICY=passive" in Path(f"/proc/{site.engine_pid(worker)}/environ").read_bytes(), 10,
+          "the policy in the engine's environment")
 
 
 def test_cancel_stops_within_a_step_and_keeps_the_engine(site):
