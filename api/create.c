@@ -9,14 +9,17 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "paint/palette.h"
+#include "paint/timesheet.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
     TEXT_MAX_BYTES = 1 << 18,     /* of a text part or the JSON body */
-    OVERHEAD_MAX_BYTES = 1 << 20, /* what a multipart body may have besides its files */
+    OVERHEAD_MAX_BYTES = 8 << 20, /* what a multipart body may have besides videos and pictures */
     DEADLINE_MAX_S = 30 * 86400,
     RECONCILE_WAIT_MS = 10000,
 };
@@ -164,24 +167,46 @@ static int renew(struct creation *c, struct worker *w, struct err *e)
 
 /* ---- parts ---- */
 
-static int begin_file(struct creation *c, const struct multipart_part *p, struct err *e)
-{
-    bool video = strcmp(p->name, "video") == 0;
-    struct spooled *file = &c->video;
+/* The parts that are files; references may come several times. */
+static const struct {
+    const char *name;
+    size_t at;
+    int64_t max_bytes; /* 0 = what the settings allow */
+} file_parts[] = {
+    {"video", offsetof(struct creation, video), 0},
+    {"reference", offsetof(struct creation, references), 0},
+    {"palette", offsetof(struct creation, palette), PALETTE_FILE_MAX},
+    {"timesheet", offsetof(struct creation, timesheet), TIMESHEET_FILE_MAX},
+};
+enum { FILE_PARTS = sizeof(file_parts) / sizeof(*file_parts), REFERENCE_PART = 1 };
 
-    if (video && c->video.path[0])
-        return err_set_field(e, ERR_part_duplicate, "video", "there may be one video");
-    if (!video && c->reference_count == MANIFEST_REFERENCES_MAX)
+static int find_file_part(const char *name)
+{
+    for (int i = 0; i < FILE_PARTS; i++)
+        if (strcmp(file_parts[i].name, name) == 0)
+            return i;
+    return -1;
+}
+
+static int begin_file(struct creation *c, int part, const struct multipart_part *p, struct err *e)
+{
+    bool reference = part == REFERENCE_PART;
+    struct spooled *file = (struct spooled *)(void *)((char *)c + file_parts[part].at);
+
+    if (reference && c->reference_count == MANIFEST_REFERENCES_MAX)
         return err_set_field(e, ERR_part_duplicate, "reference", "there may be at most %d references",
                              MANIFEST_REFERENCES_MAX);
-    if (!video)
-        file = &c->references[c->reference_count];
+    if (!reference && file->path[0])
+        return err_set_field(e, ERR_part_duplicate, p->name, "there may be one %s", p->name);
+    if (reference)
+        file += c->reference_count;
     if (p->digest && fields_digest(p->digest, "Content-Digest", file->wanted, e) < 0)
         return -1;
     text_clean(file->name, sizeof(file->name), p->filename ? p->filename : p->name);
     if (spool_open(&c->spool, c->app, file, e))
         return -1;
-    c->reference_count += !video;
+    c->reference_count += reference;
+    c->file_max_bytes = file_parts[part].max_bytes ? file_parts[part].max_bytes : c->app->config->max_upload_bytes;
     c->part = CREATE_FILE_PART;
     return 0;
 }
@@ -189,10 +214,11 @@ static int begin_file(struct creation *c, const struct multipart_part *p, struct
 static int begin_text(struct creation *c, const struct multipart_part *p, struct err *e)
 {
     if (strcmp(p->name, "params") != 0 && !params_known(p->name))
-        return err_set_field(e, ERR_params_invalid, p->name,
-                             "no such part or parameter; parts are video, reference and params, the nearest parameter "
-                             "is %s",
-                             params_nearest(p->name));
+        return err_set_field(
+            e, ERR_params_invalid, p->name,
+            "no such part or parameter; parts are video, reference, palette, timesheet and params, the "
+            "nearest parameter is %s",
+            params_nearest(p->name));
     if (strcmp(p->name, "params") == 0 && c->params)
         return err_set_field(e, ERR_part_duplicate, "params", "the part was sent twice");
     for (int i = 0; i < c->field_count; i++)
@@ -206,10 +232,10 @@ static int begin_text(struct creation *c, const struct multipart_part *p, struct
 static int on_begin(void *user, const struct multipart_part *p, struct err *e)
 {
     struct creation *c = user;
-    bool file = strcmp(p->name, "video") == 0 || strcmp(p->name, "reference") == 0;
+    int part = find_file_part(p->name);
 
     text_clean(c->part_name, sizeof(c->part_name), p->name);
-    return file ? begin_file(c, p, e) : begin_text(c, p, e);
+    return part >= 0 ? begin_file(c, part, p, e) : begin_text(c, p, e);
 }
 
 static int on_data(void *user, const void *data, size_t size, struct err *e)
@@ -217,9 +243,9 @@ static int on_data(void *user, const void *data, size_t size, struct err *e)
     struct creation *c = user;
 
     if (c->part == CREATE_FILE_PART) {
-        if (c->spool.file->bytes + (int64_t)size > c->app->config->max_upload_bytes)
-            return err_set_field(e, ERR_payload_too_large, c->part_name, "uploads may have %lld bytes",
-                                 (long long)c->app->config->max_upload_bytes);
+        if (c->spool.file->bytes + (int64_t)size > c->file_max_bytes)
+            return err_set_field(e, ERR_payload_too_large, c->part_name, "this part may have %lld bytes",
+                                 (long long)c->file_max_bytes);
         return spool_write(&c->spool, data, size, e);
     }
     if (buf_add(&c->text, data, size))
@@ -333,6 +359,8 @@ static void close_creation(void *user, bool gone, struct worker *w)
     spool_remove(&c->video);
     for (int i = 0; i < MANIFEST_REFERENCES_MAX; i++)
         spool_remove(&c->references[i]);
+    spool_remove(&c->palette);
+    spool_remove(&c->timesheet);
     if (w)
         creation_release(c, w);
     for (int i = 0; i < c->field_count; i++)

@@ -34,8 +34,9 @@ struct creation {
     struct buf text; /* the JSON body, or the part that is a text */
     enum { CREATE_NO_PART, CREATE_FILE_PART, CREATE_TEXT_PART } part;
     char part_name[64];
-    struct spool spool; /* the file part being written */
-    struct spooled video, references[MANIFEST_REFERENCES_MAX];
+    struct spool spool;     /* the file part being written */
+    int64_t file_max_bytes; /* of it */
+    struct spooled video, references[MANIFEST_REFERENCES_MAX], palette, timesheet;
     int reference_count;
     struct field fields[CREATE_FIELDS_MAX];
     int field_count;

@@ -12,10 +12,13 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/fs.h"
 #include "base/id.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "paint/palette.h"
+#include "paint/timesheet.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -82,6 +85,56 @@ static void describe(struct manifest_file *out, const struct spooled *file)
     out->bytes = file->bytes;
 }
 
+/* Palettes and timesheets are small texts that are read here and now; the parsers take any bytes. */
+static int read_small(const struct spooled *file, size_t max_bytes, struct buf *out, const char *field, struct err *e)
+{
+    buf_init(out, max_bytes);
+    if (file->bytes > (int64_t)max_bytes)
+        return err_set_field(e, ERR_payload_too_large, field, "it may have %zu bytes", max_bytes);
+    return fs_read(file->path, out, e);
+}
+
+static int check_palette(const struct creation *c, struct err *e)
+{
+    struct palette *palette = malloc(sizeof(*palette));
+    struct buf b;
+
+    if (palette == NULL)
+        abort();
+    int rc = read_small(&c->palette, PALETTE_FILE_MAX, &b, "palette", e) ||
+                     palette_parse(palette, b.data ? b.data : "", b.size, e)
+                 ? -1
+                 : 0;
+    buf_free(&b);
+    free(palette);
+    return rc;
+}
+
+static int check_timesheet(const struct creation *c, struct manifest *m, struct err *e)
+{
+    struct timesheet sheet;
+    struct buf b;
+    int rc = -1;
+
+    if (m->params.profile == PROFILE_REFERENCE)
+        return err_set_field(e, ERR_params_invalid, "timesheet", "the profile reference knows no timesheets");
+    if (read_small(&c->timesheet, TIMESHEET_FILE_MAX, &b, "timesheet", e) == 0 &&
+        timesheet_parse(&sheet, b.data ? b.data : "", b.size, e) == 0) {
+        /* A video shows the whole shot; only a zip may have a file per drawing instead. */
+        bool zip = strcmp(m->video.container, "zip") == 0;
+        rc = 0;
+        if (!zip && sheet.frames != m->video.frames)
+            rc = err_set_field(e, ERR_params_invalid, "timesheet", "it lasts %d frames, and the video has %lld",
+                               sheet.frames, (long long)m->video.frames);
+        if (sheet.frames > c->app->config->max_frames)
+            rc = err_set_field(e, ERR_media_too_many_frames, "timesheet", "it lasts more than %lld frames",
+                               (long long)c->app->config->max_frames);
+        timesheet_fini(&sheet);
+    }
+    buf_free(&b);
+    return rc;
+}
+
 static int probe_all(struct creation *c, struct manifest *m, struct err *e)
 {
     char field[32];
@@ -98,7 +151,9 @@ static int probe_all(struct creation *c, struct manifest *m, struct err *e)
         if (probe(c, &c->references[i], true, field, &m->references[i], e))
             return -1;
     }
-    return 0;
+    if (c->palette.path[0] && check_palette(c, e))
+        return -1;
+    return c->timesheet.path[0] ? check_timesheet(c, m, e) : 0;
 }
 
 /* A container name as part of a key: only what keys may hold. */
@@ -111,6 +166,13 @@ static void extension(const char *container, char out[16])
     out[n] = 0;
     if (n == 0)
         memcpy(out, "bin", 4);
+}
+
+static int store_plain(struct creation *c, const struct spooled *file, struct manifest_file *f, const char *prefix,
+                       const char *name, struct err *e)
+{
+    snprintf(f->key, sizeof(f->key), "%.200sin/%s", prefix, name);
+    return store_put_file(c->app->store, f->key, file->path, f->sha256, true, e);
 }
 
 static int store_inputs(struct creation *c, struct manifest *m, const char *prefix, struct err *e)
@@ -129,7 +191,9 @@ static int store_inputs(struct creation *c, struct manifest *m, const char *pref
         if (store_put_file(c->app->store, f->key, c->references[i].path, f->sha256, true, e))
             return -1;
     }
-    return 0;
+    if (c->palette.path[0] && store_plain(c, &c->palette, &m->palette, prefix, "palette.bin", e))
+        return -1;
+    return c->timesheet.path[0] ? store_plain(c, &c->timesheet, &m->timesheet, prefix, "timesheet.xdts", e) : 0;
 }
 
 /* The manifest goes first: without it nothing makes a job of what is left. */
@@ -144,6 +208,10 @@ static void take_back(struct creation *c, const struct manifest *m, const char *
     for (int i = 0; i < m->reference_count; i++)
         if (m->references[i].key[0] && store_delete(c->app->store, m->references[i].key, &e))
             log_err(LOG_WARN, "api.input_not_removed", m->id, &e);
+    if (m->palette.key[0] && store_delete(c->app->store, m->palette.key, &e))
+        log_err(LOG_WARN, "api.input_not_removed", m->id, &e);
+    if (m->timesheet.key[0] && store_delete(c->app->store, m->timesheet.key, &e))
+        log_err(LOG_WARN, "api.input_not_removed", m->id, &e);
 }
 
 /* ---- the queue ---- */
@@ -201,6 +269,10 @@ static int fill_manifest(struct creation *c, struct manifest *m, struct worker *
     for (int i = 0; i < c->reference_count; i++)
         describe(&m->references[i], &c->references[i]);
     m->reference_count = c->reference_count;
+    if (c->palette.path[0])
+        describe(&m->palette, &c->palette);
+    if (c->timesheet.path[0])
+        describe(&m->timesheet, &c->timesheet);
     m->priority = m->params.priority;
     m->max_attempts = (int32_t)c->app->config->max_attempts;
     m->created_ms = now;

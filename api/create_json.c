@@ -39,9 +39,21 @@ static int take_upload(const json_t *value, const char *at, const char **out, st
     return 0;
 }
 
+/* A member that may be missing. */
+static int take_optional(struct creation *c, struct worker *w, const json_t *object, const char *name,
+                         struct spooled *out, struct err *e)
+{
+    const json_t *value = json_object_get(object, name);
+    const char *id = NULL;
+
+    if (value == NULL)
+        return 0;
+    return take_upload(value, name, &id, e) || uploads_fetch(c->app, w, c->who.tenant, id, name, out, e) ? -1 : 0;
+}
+
 int create_take_json(struct creation *c, struct worker *w, struct err *e)
 {
-    static const char *const known[] = {"video", "reference", "params"};
+    static const char *const known[] = {"video", "reference", "params", "palette", "timesheet"};
     json_t *object = json_parse(c->text.data ? c->text.data : "", c->text.size, ERR_bad_request, e), *references,
            *params;
     const char *id = NULL;
@@ -56,7 +68,7 @@ int create_take_json(struct creation *c, struct worker *w, struct err *e)
     }
     references = json_object_get(object, "reference");
     params = json_object_get(object, "params");
-    if (refuse_unknown(object, known, 3, "", e) || take_upload(json_object_get(object, "video"), "video", &id, e) ||
+    if (refuse_unknown(object, known, 5, "", e) || take_upload(json_object_get(object, "video"), "video", &id, e) ||
         uploads_fetch(c->app, w, c->who.tenant, id, "video", &c->video, e))
         goto out;
     if (references == NULL || json_array_size(references) == 0) {
@@ -76,6 +88,9 @@ int create_take_json(struct creation *c, struct worker *w, struct err *e)
             goto out;
         c->reference_count++;
     }
+    if (take_optional(c, w, object, "palette", &c->palette, e) ||
+        take_optional(c, w, object, "timesheet", &c->timesheet, e))
+        goto out;
     if (params && !json_is_object(params)) {
         err_set_field(e, ERR_params_invalid, "params", "params must be a JSON object");
         goto out;

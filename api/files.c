@@ -14,8 +14,7 @@
 
 enum { PRESIGN_S = 900, SMALL_MAX_BYTES = 8 << 20, EPOCHS_BACK = 16 };
 
-/* The job, when it may be read and has a result. */
-static int need_result(struct req *r, struct worker *w, struct snapshot **out, struct err *e)
+int files_need_result(struct req *r, struct worker *w, struct snapshot **out, struct err *e)
 {
     if (jobs_read(r, w, out, e))
         return -1;
@@ -59,7 +58,7 @@ void files_result(struct req *r, struct worker *w)
     struct err e;
     char name[80];
 
-    if (need_result(r, w, &s, &e)) {
+    if (files_need_result(r, w, &s, &e)) {
         req_done_problem(r, &e);
         goto out;
     }
@@ -178,7 +177,7 @@ static void answer_output(struct req *r, struct worker *w, const char *name, con
     struct answer *a;
 
     buf_init(&bytes, SMALL_MAX_BYTES);
-    if ((needs_result ? need_result(r, w, &s, &e) : jobs_read(r, w, &s, &e)) ||
+    if ((needs_result ? files_need_result(r, w, &s, &e) : jobs_read(r, w, &s, &e)) ||
         find_output(r, &s->job, name, &bytes, &e)) {
         req_done_problem(r, &e);
         goto out;

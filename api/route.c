@@ -1,5 +1,6 @@
 #include "route.h"
 
+#include "artifacts.h"
 #include "create.h"
 #include "events.h"
 #include "files.h"
@@ -26,6 +27,8 @@ static const struct route api_routes[] = {
     {"GET",    "/jobs/{id}/segments/{n}", "getJobSegment",   SCOPE_READ,   REQ_NO_BODY, .work = files_segment},
     {"GET",    "/jobs/{id}/preview",      "getJobPreview",   SCOPE_READ,   REQ_NO_BODY, .work = files_preview},
     {"GET",    "/jobs/{id}/receipt",      "getJobReceipt",   SCOPE_READ,   REQ_NO_BODY, .work = files_receipt},
+    {"GET",    "/jobs/{id}/artifacts",    "listJobArtifacts", SCOPE_READ, REQ_NO_BODY, .work = artifacts_list},
+    {"GET",    "/jobs/{id}/artifacts/{name}", "getJobArtifact", SCOPE_READ, REQ_NO_BODY, .work = artifacts_get},
     {"GET",    "/jobs/{id}/logs",         "getJobLogs",      SCOPE_READ,   REQ_NO_BODY, .work = files_logs},
     {"POST",   "/uploads",                "createUpload",    SCOPE_SUBMIT, REQ_UPLOAD,  .take = uploads_take_new},
     {"GET",    "/uploads/{id}",           "getUpload",       SCOPE_SUBMIT, REQ_NO_BODY, .work = uploads_get},

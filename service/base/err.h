@@ -38,6 +38,7 @@ enum err_class {
     X(job_not_found, 404, CLIENT, "No such job")                                                                       \
     X(upload_not_found, 404, CLIENT, "No such upload")                                                                 \
     X(route_not_found, 404, CLIENT, "No such resource")                                                                \
+    X(artifact_not_found, 404, CLIENT, "No such file of this job")                                                     \
     X(segment_not_found, 404, CLIENT, "No such segment")                                                               \
     X(webhook_not_found, 404, CLIENT, "No such webhook")                                                               \
     X(pool_not_found, 404, CLIENT, "No such pool")                                                                     \

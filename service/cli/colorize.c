@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 struct colorize {
-    const char *video, *out, *model, *receipt, *preview;
+    const char *video, *out, *model, *receipt, *preview, *palette, *timesheet, *planes;
     struct cli_list references;
     struct cli_progress progress;
     char work[FS_PATH_MAX], part[FS_PATH_MAX];
@@ -92,6 +92,8 @@ static int prepare(struct colorize *c, struct cli_args *a, struct err *e)
         return err_set(e, ERR_params_invalid, "there are more than four references");
     if (choose_format(c, &a->job, e) != 0 || choose_model(c, a, e) != 0)
         return -1;
+    if (c->planes)
+        a->job.params.output_planes = true;
     if (!a->job.params.has_seed) {
         a->job.params.has_seed = true;
         a->job.params.seed = id_random_seed();
@@ -130,6 +132,8 @@ static int run(struct colorize *c, struct cli_args *a, struct engine_result *out
                                .threads = (int32_t)a->config.threads};
     struct engine_job job = {.video_path = c->video,
                              .reference_count = c->references.count,
+                             .palette_path = c->palette,
+                             .timesheet_path = c->timesheet,
                              .params = &a->job.params,
                              .work_dir = c->work,
                              .result_path = c->part,
@@ -143,10 +147,25 @@ static int run(struct colorize *c, struct cli_args *a, struct engine_result *out
     return failed ? -1 : 0;
 }
 
+static int deliver_artifacts(const char *folder, const struct engine_result *r, struct err *e)
+{
+    char from[FS_PATH_MAX], to[FS_PATH_MAX];
+    if (fs_mkdirs(folder, e) != 0)
+        return -1;
+    for (int i = 0; i < ENGINE_ARTIFACTS; i++)
+        if (r->artifacts & 1 << i &&
+            (fs_join(from, r->artifact_dir, engine_artifacts[i].name, e) != 0 ||
+             fs_join(to, folder, engine_artifacts[i].name, e) != 0 || fs_copy(from, to, e) != 0))
+            return -1;
+    return 0;
+}
+
 static int deliver(const struct colorize *c, const struct engine_result *r, struct err *e)
 {
     if (rename(c->part, c->out) != 0)
         return err_set(e, ERR_internal, "%s cannot be written", c->out);
+    if (c->planes && deliver_artifacts(c->planes, r, e) != 0)
+        return -1;
     if (c->receipt && fs_copy(r->receipt_path, c->receipt, e) != 0)
         return -1;
     return c->preview && fs_copy(r->preview_path, c->preview, e) != 0 ? -1 : 0;
@@ -206,6 +225,11 @@ int cli_colorize(int argc, char **argv)
         {"--out", 'o', CLI_TEXT, &c.out, "FILE", "the result; its ending chooses the format: .mp4 .mov .webm .zip"},
         {"--model", 0, CLI_TEXT, &c.model, "DIR|NAME", "a model folder, or a name out of --models"},
         {"--receipt", 0, CLI_TEXT, &c.receipt, "FILE", "also write what was made of what, as JSON"},
+        {"--palette", 0, CLI_TEXT, &c.palette, "FILE",
+         "paint with these colours: JSON list of {name, rgb}, .gpl or .ase"},
+        {"--timesheet", 0, CLI_TEXT, &c.timesheet, "FILE", "an XDTS exposure sheet: each drawing is coloured once"},
+        {"--planes", 0, CLI_TEXT, &c.planes, "FOLDER",
+         "also write lines, paint, region numbers, confidence, palette.json and a contact sheet"},
         {"--preview", 0, CLI_TEXT, &c.preview, "FILE", "also write a contact sheet, as JPEG"},
     };
     const struct cli_usage usage = {

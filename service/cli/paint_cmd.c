@@ -8,6 +8,8 @@
 #include "base/text.h"
 #include "engine/contact.h"
 #include "engine/engine.h"
+#include "engine/planes.h"
+#include "paint/exposure.h"
 #include "paint/paint.h"
 
 #include <stdio.h>
@@ -15,20 +17,12 @@
 #include <string.h>
 #include <strings.h>
 
-enum { REFERENCES_MAX = 4, REPORT_MAX = 64 << 20 };
-
-enum plane { PLANE_LINE, PLANE_PAINT, PLANE_REGIONS, PLANE_CONFIDENCE, PLANES };
-static const struct {
-    const char *file;
-    int32_t channels;
-} plane_rows[PLANES] = {[PLANE_LINE] = {"line.zip", 4},
-                        [PLANE_PAINT] = {"paint.zip", 4},
-                        [PLANE_REGIONS] = {"regions.zip", 2},
-                        [PLANE_CONFIDENCE] = {"confidence.zip", 1}};
+enum { REFERENCES_MAX = 4 };
 
 struct paint_cmd {
     /* arguments */
-    const char *lines, *proposal, *out, *palette_file, *mode, *trace, *background, *line_color, *planes, *sheet;
+    const char *lines, *proposal, *out, *palette_file, *mode, *trace, *background, *line_color, *planes_folder, *sheet,
+        *timesheet_file;
     struct cli_list references;
     int64_t gap, threshold, fps;
     /* the run */
@@ -42,8 +36,13 @@ struct paint_cmd {
     struct paint_image pictures[REFERENCES_MAX];
     struct paint *paint;
     struct paint_scratch *scratch;
-    struct media_writer *writer, *plane_writers[PLANES];
-    uint8_t *result, *plane[PLANES];
+    struct timesheet timesheet;
+    struct exposure exposure; /* keep is NULL without a timesheet */
+    char **names;             /* of the lines' frames, with a timesheet: NULL where they have none */
+    int64_t *pts;             /* and their times, when there is one for each frame of the sheet */
+    struct media_writer *writer;
+    struct planes planes;
+    uint8_t *result, *rgb; /* one frame each; rgb: over white, for the contact sheet */
     struct contact contact;
     struct cli_progress progress;
 };
@@ -149,7 +148,7 @@ static int open_readers(struct paint_cmd *c, bool with_proposal, struct err *e)
 }
 
 /* The next frame of both files. 1, 0 at the end of the lines, -1. */
-static int next_pair(struct paint_cmd *c, struct media_frame *line, struct media_frame *proposal, struct err *e)
+static int next_of_all(struct paint_cmd *c, struct media_frame *line, struct media_frame *proposal, struct err *e)
 {
     int got = media_reader_next(c->line_reader, line, e);
     if (got <= 0 || !c->proposal_reader)
@@ -161,9 +160,84 @@ static int next_pair(struct paint_cmd *c, struct media_frame *line, struct media
     return also;
 }
 
+/* The same, of the frames that the timesheet keeps. */
+static int next_pair(struct paint_cmd *c, struct media_frame *line, struct media_frame *proposal, struct err *e)
+{
+    int got;
+    do
+        got = next_of_all(c, line, proposal, e);
+    while (got == 1 && c->exposure.keep && line->index < c->exposure.frames && !c->exposure.keep[line->index]);
+    return got;
+}
+
 static struct paint_image image_of(const struct media_frame *f)
 {
     return (struct paint_image){f->pixels, f->width, f->height, f->channels};
+}
+
+/* ---- the timesheet ---- */
+
+/* Looks at every frame of the lines for its name and its print. */
+static int look_at_frames(struct paint_cmd *c, uint8_t *prints, int32_t *count, struct err *e)
+{
+    struct media_reader *reader = NULL;
+    struct media_frame f;
+    int64_t *pts = malloc((size_t)c->timesheet.frames * sizeof *pts);
+    if (!pts)
+        return err_set(e, ERR_internal, "no memory for a timesheet");
+    c->pts = pts;
+    int got = media_reader_open(&reader, c->lines, false, &c->limits, e) != 0 ? -1 : 1;
+    for (*count = 0; got > 0 && (got = media_reader_next(reader, &f, e)) > 0; ++*count) {
+        if (*count < c->timesheet.frames) {
+            exposure_print(f.pixels, f.width, f.height, prints + (size_t)*count * EXPOSURE_PRINT);
+            pts[*count] = f.pts < 0 ? *count : f.pts;
+        }
+        if (*count < c->limits.frames && f.name)
+            c->names[*count] = strdup(f.name);
+        if (*count >= c->limits.frames || (f.name && !c->names[*count]) || cli_interrupted())
+            got = err_set(e, cli_interrupted() ? ERR_canceled_by_user : ERR_media_too_many_frames,
+                          "%s has too many frames", c->lines);
+    }
+    media_reader_close(reader);
+    return got < 0 ? -1 : 0;
+}
+
+static int expose(struct paint_cmd *c, struct err *e)
+{
+    uint8_t *prints = malloc((size_t)c->timesheet.frames * EXPOSURE_PRINT);
+    int32_t count = 0;
+    c->names = calloc((size_t)c->limits.frames, sizeof *c->names);
+    int failed = prints && c->names ? look_at_frames(c, prints, &count, e)
+                                    : err_set(e, ERR_internal, "no memory for a timesheet");
+    bool named = !failed && count > 0 && c->names[0];
+    if (!failed)
+        failed = exposure_init(&c->exposure, &c->timesheet, count, named ? (const char *const *)(void *)c->names : NULL,
+                               e) != 0 ||
+                 exposure_check(&c->exposure, prints, e) != 0;
+    if (!failed && c->exposure.kind == EXPOSURE_DRAWINGS) {
+        free(c->pts);
+        c->pts = NULL;
+    }
+    free(prints);
+    return failed ? -1 : 0;
+}
+
+static int read_timesheet(struct paint_cmd *c, struct err *e)
+{
+    struct buf b;
+    if (!c->timesheet_file)
+        return 0;
+    buf_init(&b, TIMESHEET_FILE_MAX);
+    int failed =
+        fs_read(c->timesheet_file, &b, e) != 0 || timesheet_parse(&c->timesheet, b.data ? b.data : "", b.size, e) != 0;
+    buf_free(&b);
+    return failed ? -1 : expose(c, e);
+}
+
+/* A zip of drawings stays one in a zip; everything else shows what the sheet says. */
+static bool exposed(const struct paint_cmd *c)
+{
+    return c->exposure.keep && (c->exposure.kind == EXPOSURE_FRAMES || c->format != MEDIA_PNG_ZIP);
 }
 
 /* ---- pass 1 ---- */
@@ -185,10 +259,15 @@ static int observe(struct paint_cmd *c, struct err *e)
 }
 
 /* ---- files out ---- */
-static int open_writer(struct paint_cmd *c, struct media_writer **out, const char *path, enum media_format format,
-                       int32_t channels, struct err *e)
+static int64_t frames_out(const struct paint_cmd *c)
 {
-    struct media_write_conf conf = {.format = format,
+    return exposed(c) ? c->exposure.shown_count : paint_frames(c->paint);
+}
+
+static int open_outputs(struct paint_cmd *c, int32_t channels, struct err *e)
+{
+    size_t pixels = (size_t)c->info.width * (size_t)c->info.height;
+    struct media_write_conf conf = {.format = c->format,
                                     .width = c->info.width,
                                     .height = c->info.height,
                                     .channels = channels,
@@ -196,71 +275,40 @@ static int open_writer(struct paint_cmd *c, struct media_writer **out, const cha
                                     .time_base_den = c->time_base_den,
                                     .fps_num = c->info.fps_num,
                                     .fps_den = c->info.fps_den};
-    return media_writer_open(out, path, &conf, e);
-}
-
-static int open_outputs(struct paint_cmd *c, int32_t channels, struct err *e)
-{
-    size_t pixels = (size_t)c->info.width * (size_t)c->info.height;
-    char path[FS_PATH_MAX];
     c->result = malloc(pixels * 4);
-    if (!c->result)
+    c->rgb = malloc(pixels * 3);
+    if (!c->result || !c->rgb)
         return err_set(e, ERR_internal, "no memory for a frame");
-    if (open_writer(c, &c->writer, c->out, c->format, channels, e) != 0)
+    if (media_writer_open(&c->writer, c->out, &conf, e) != 0)
         return -1;
-    if (c->sheet && contact_init(&c->contact, 0, paint_frames(c->paint) - 1, c->info.width, c->info.height, e) != 0)
+    if (c->sheet && contact_init(&c->contact, 0, frames_out(c) - 1, c->info.width, c->info.height, e) != 0)
         return -1;
-    if (!c->planes)
+    if (!c->planes_folder)
         return 0;
-    if (fs_mkdirs(c->planes, e) != 0)
-        return -1;
-    for (int i = 0; i < PLANES; i++) {
-        c->plane[i] = malloc(pixels * (size_t)plane_rows[i].channels);
-        if (!c->plane[i])
-            return err_set(e, ERR_internal, "no memory for a frame");
-        if (fs_join(path, c->planes, plane_rows[i].file, e) != 0 ||
-            open_writer(c, &c->plane_writers[i], path, MEDIA_PNG_ZIP, plane_rows[i].channels, e) != 0)
-            return -1;
-    }
-    return 0;
+    return fs_mkdirs(c->planes_folder, e) != 0 ||
+                   planes_open(&c->planes, c->planes_folder, c->info.width, c->info.height, e) != 0
+               ? -1
+               : 0;
 }
 
-/* PNG has its 16-bit values most significant byte first. */
-static void to_big_endian(uint8_t *plane, size_t pixels)
+static const uint8_t *over_white(struct paint_cmd *c, int32_t channels)
 {
-    for (size_t i = 0; i < pixels; i++) {
-        uint16_t v;
-        memcpy(&v, plane + 2 * i, 2);
-        plane[2 * i] = (uint8_t)(v >> 8);
-        plane[2 * i + 1] = (uint8_t)v;
-    }
+    if (channels == 3)
+        return c->result;
+    for (int64_t i = 0, n = (int64_t)c->info.width * c->info.height; i < n; i++)
+        for (int k = 0; k < 3; k++) {
+            int a = c->result[4 * i + 3];
+            c->rgb[3 * i + k] = (uint8_t)((c->result[4 * i + k] * a + 255 * (255 - a) + 127) / 255);
+        }
+    return c->rgb;
 }
 
-static int write_frame(struct paint_cmd *c, const struct media_frame *f, int32_t channels, struct err *e)
+/* One frame of the result. */
+static int put(struct paint_cmd *c, int64_t index, int64_t pts, const char *name, int32_t channels, struct err *e)
 {
-    int64_t pts = f->pts < 0 ? f->index : f->pts;
-    if (media_writer_put(c->writer, c->result, pts, f->name, e) != 0)
+    if (media_writer_put(c->writer, c->result, pts, name, e) != 0)
         return -1;
-    if (c->sheet && channels == 3 && contact_offer(&c->contact, f->index, c->result, e) != 0)
-        return -1;
-    if (!c->planes)
-        return 0;
-    to_big_endian(c->plane[PLANE_REGIONS], (size_t)f->width * (size_t)f->height);
-    for (int i = 0; i < PLANES; i++)
-        if (media_writer_put(c->plane_writers[i], c->plane[i], pts, f->name, e) != 0)
-            return -1;
-    return 0;
-}
-
-static int write_palette(struct paint_cmd *c, struct err *e)
-{
-    char path[FS_PATH_MAX];
-    struct buf b;
-    buf_init(&b, REPORT_MAX);
-    int failed = fs_join(path, c->planes, "palette.json", e) != 0 || paint_palette_json(c->paint, &b, e) != 0 ||
-                 fs_write_atomic(path, b.data, b.size, e) != 0;
-    buf_free(&b);
-    return failed ? -1 : 0;
+    return c->sheet ? contact_offer(&c->contact, index, over_white(c, channels), e) : 0;
 }
 
 static int close_outputs(struct paint_cmd *c, int64_t last_duration, struct err *e)
@@ -269,53 +317,106 @@ static int close_outputs(struct paint_cmd *c, int64_t last_duration, struct err 
     c->writer = NULL;
     if (media_writer_close(writer, last_duration, e) != 0)
         return -1;
-    for (int i = 0; c->planes && i < PLANES; i++) {
-        writer = c->plane_writers[i];
-        c->plane_writers[i] = NULL;
-        if (media_writer_close(writer, last_duration, e) != 0)
-            return -1;
-    }
-    if (c->planes && write_palette(c, e) != 0)
+    if (c->planes_folder && (planes_close(&c->planes, e) != 0 || planes_palette(c->paint, c->planes_folder, e) != 0))
         return -1;
     return c->sheet ? contact_write(&c->contact, c->sheet, e) : 0;
 }
 
 /* ---- pass 2 ---- */
+static int paint_one(struct paint_cmd *c, int64_t index, const struct media_frame *line,
+                     const struct media_frame *proposal, int32_t channels, bool with_planes, struct err *e)
+{
+    struct paint_image l = image_of(line), p = proposal ? image_of(proposal) : l;
+    struct paint_planes to = {.result = c->result, .result_channels = channels};
+    if (cli_interrupted())
+        return err_set(e, ERR_canceled_by_user, "interrupted");
+    if (with_planes)
+        planes_offer(&c->planes, &to);
+    if (paint_render(c->paint, c->scratch, index, &l, proposal ? &p : NULL, &to, e) != 0)
+        return -1;
+    return with_planes ? planes_put(&c->planes, line->width, line->height, line->name, e) : 0;
+}
+
+/* Every frame that was looked at, once and in order; written as it comes unless the timesheet says otherwise. */
+static int render_in_order(struct paint_cmd *c, int32_t channels, bool smooth, bool write, int64_t *duration,
+                           struct err *e)
+{
+    struct media_frame line, proposal;
+    int64_t index = 0;
+    int got;
+    for (; (got = next_pair(c, &line, &proposal, e)) > 0; index++) {
+        if (paint_one(c, index, &line, smooth ? &proposal : NULL, channels, c->planes_folder != NULL, e) != 0 ||
+            (write && put(c, index, line.pts < 0 ? index : line.pts, line.name, channels, e) != 0))
+            return -1;
+        *duration = line.duration;
+        cli_progress_bytes(&c->progress, "painting", index + 1, c->info.frames);
+    }
+    return got < 0 ? -1 : 0;
+}
+
+/* The frames that show one drawing look like the first of them, which is where painting it has to begin. */
+static int paint_shown(struct paint_cmd *c, int64_t wanted, int64_t *next, int32_t channels, bool smooth, struct err *e)
+{
+    struct media_frame line, proposal;
+    if (wanted < *next) {
+        if (open_readers(c, smooth, e) != 0)
+            return -1;
+        *next = 0;
+    }
+    for (; *next <= wanted; ++*next)
+        if (next_pair(c, &line, &proposal, e) != 1)
+            return err_set(e, ERR_media_truncated, "%s ended early at its last reading", c->lines);
+    return paint_one(c, wanted, &line, smooth ? &proposal : NULL, channels, false, e);
+}
+
+static int render_exposed(struct paint_cmd *c, int32_t channels, bool smooth, struct err *e)
+{
+    const struct exposure *x = &c->exposure;
+    int64_t next = 0, at = -1;
+    if (open_readers(c, smooth, e) != 0)
+        return -1;
+    for (int32_t i = 0; i < x->shown_count; i++) {
+        struct paint_drawing d = {.first_frame = -1};
+        if (x->shown[i] >= 0 && paint_drawing(c->paint, x->shown[i], &d) != 0)
+            return err_set(e, ERR_internal, "frame %d was not painted", x->shown[i]);
+        if (d.first_frame < 0) /* an empty cel */
+            memset(c->result, channels == 4 ? 0 : 255,
+                   (size_t)c->info.width * (size_t)c->info.height * (size_t)channels);
+        else if (d.first_frame != at && paint_shown(c, d.first_frame, &next, channels, smooth, e) != 0)
+            return -1;
+        at = d.first_frame;
+        const char *name = x->kind == EXPOSURE_FRAMES && c->names ? c->names[i] : NULL;
+        int64_t pts = c->pts ? c->pts[i] : i;
+        if (put(c, i, pts, name, channels, e) != 0)
+            return -1;
+        cli_progress_bytes(&c->progress, "writing", i + 1, x->shown_count);
+    }
+    return 0;
+}
+
 static int render(struct paint_cmd *c, struct err *e)
 {
     bool smooth = paint_mode_used(c->paint) == PAINT_SMOOTH;
     int32_t channels = c->conf.transparent && c->format != MEDIA_MP4 ? 4 : 3;
-    struct media_frame line, proposal;
     int64_t duration = 0;
-    int got;
     c->scratch = paint_scratch_new(c->paint);
     if (!c->scratch)
         return err_set(e, ERR_internal, "no memory for a frame");
     if (open_readers(c, smooth, e) != 0 || open_outputs(c, channels, e) != 0)
         return -1;
-    while ((got = next_pair(c, &line, &proposal, e)) > 0) {
-        struct paint_image l = image_of(&line), p = smooth ? image_of(&proposal) : l;
-        struct paint_planes planes = {.result = c->result,
-                                      .result_channels = channels,
-                                      .line = c->plane[PLANE_LINE],
-                                      .paint = c->plane[PLANE_PAINT],
-                                      .region_ids = (uint16_t *)(void *)c->plane[PLANE_REGIONS],
-                                      .confidence = c->plane[PLANE_CONFIDENCE]};
-        if (cli_interrupted())
-            return err_set(e, ERR_canceled_by_user, "interrupted");
-        if (paint_render(c->paint, c->scratch, line.index, &l, smooth ? &p : NULL, &planes, e) != 0 ||
-            write_frame(c, &line, channels, e) != 0)
-            return -1;
-        duration = line.duration;
-        cli_progress_bytes(&c->progress, "painting", line.index + 1, c->info.frames);
-    }
-    return got < 0 ? -1 : close_outputs(c, duration, e);
+    bool in_order = !exposed(c);
+    if ((in_order || c->planes_folder) && render_in_order(c, channels, smooth, in_order, &duration, e) != 0)
+        return -1;
+    if (!in_order && render_exposed(c, channels, smooth, e) != 0)
+        return -1;
+    return close_outputs(c, in_order ? duration : 0, e);
 }
 
 /* ---- the whole ---- */
 static int run(struct paint_cmd *c, struct err *e)
 {
-    if (read_palette(c, e) != 0 || read_references(c, e) != 0 || open_readers(c, true, e) != 0)
+    if (read_palette(c, e) != 0 || read_timesheet(c, e) != 0 || read_references(c, e) != 0 ||
+        open_readers(c, true, e) != 0)
         return -1;
     c->info = *media_reader_info(c->line_reader);
     media_reader_time_base(c->line_reader, &c->time_base_num, &c->time_base_den);
@@ -334,16 +435,20 @@ static void finish(struct paint_cmd *c)
     media_reader_close(c->line_reader);
     media_reader_close(c->proposal_reader);
     media_writer_abort(c->writer);
-    for (int i = 0; i < PLANES; i++) {
-        media_writer_abort(c->plane_writers[i]);
-        free(c->plane[i]);
-    }
+    planes_fini(&c->planes);
+    exposure_fini(&c->exposure);
+    timesheet_fini(&c->timesheet);
+    for (int64_t i = 0; c->names && i < c->limits.frames; i++)
+        free(c->names[i]);
+    free(c->names);
+    free(c->pts);
     for (int i = 0; i < c->references.count && i < REFERENCES_MAX; i++)
         free((uint8_t *)(uintptr_t)c->pictures[i].pixels);
     contact_fini(&c->contact);
     paint_scratch_free(c->scratch);
     paint_close(c->paint);
     free(c->result);
+    free(c->rgb);
 }
 
 static int paint_and_tell(struct paint_cmd *c, const struct cli_args *a)
@@ -359,12 +464,11 @@ static int paint_and_tell(struct paint_cmd *c, const struct cli_args *a)
     int failed = run(c, &e);
     cli_progress_clear(&c->progress);
     if (!failed) {
-        int64_t frames = paint_frames(c->paint);
         struct paint_drawing last = {0};
-        paint_drawing(c->paint, frames - 1, &last);
+        paint_drawing(c->paint, paint_frames(c->paint) - 1, &last);
         json_t *o = json_object();
         json_put_str(o, "out", c->out);
-        json_put_int(o, "frames", frames);
+        json_put_int(o, "frames", frames_out(c));
         json_put_int(o, "drawings", last.index + 1);
         json_put_int(o, "colors", paint_palette(c->paint)->count);
         json_put_str(o, "mode", paint_mode_used(c->paint) == PAINT_FLAT ? "flat" : "smooth");
@@ -393,9 +497,11 @@ int cli_paint(int argc, char **argv)
         {"--trace-lines", 0, CLI_TEXT, &c.trace, "red,green,blue", "colour-trace lines that vanish into the paint"},
         {"--background", 0, CLI_TEXT, &c.background, "keep|transparent", "what becomes of the background"},
         {"--line-color", 0, CLI_TEXT, &c.line_color, "#rrggbb", "draw the lines in this colour"},
-        {"--planes", 0, CLI_TEXT, &c.planes, "FOLDER",
+        {"--planes", 0, CLI_TEXT, &c.planes_folder, "FOLDER",
          "also write lines, paint, region numbers, confidence and palette.json"},
-        {"--sheet", 0, CLI_TEXT, &c.sheet, "FILE", "also write a contact sheet, as JPEG"},
+        {"--sheet", 0, CLI_TEXT, &c.sheet, "FILE", "also write a contact sheet, as PNG or JPEG"},
+        {"--timesheet", 0, CLI_TEXT, &c.timesheet_file, "FILE",
+         "an XDTS exposure sheet: each drawing is painted once, and shown when it says"},
         {"--fps", 0, CLI_INT, &c.fps, "N", "frame rate of zips (24)"},
     };
     const struct cli_usage usage = {

@@ -12,7 +12,7 @@
 enum { TRIES = 5, RETRY_MS = 1000 };
 
 struct submit {
-    const char *video, *idempotency_key;
+    const char *video, *idempotency_key, *palette, *timesheet;
     struct cli_list references;
     bool watch;
     struct cli_progress progress;
@@ -36,6 +36,10 @@ static int form(const struct submit *s, const struct cli_job *job, const char *d
     parts[n++] = (struct http_part){.name = "video", .path = s->video};
     for (int i = 0; i < s->references.count; i++)
         parts[n++] = (struct http_part){.name = "reference", .path = s->references.items[i]};
+    if (s->palette)
+        parts[n++] = (struct http_part){.name = "palette", .path = s->palette};
+    if (s->timesheet)
+        parts[n++] = (struct http_part){.name = "timesheet", .path = s->timesheet};
     if (document)
         parts[n++] = (struct http_part){.name = "params", .text = document, .content_type = "application/json"};
     for (int i = 0; i < job->fields.count; i++) {
@@ -49,7 +53,7 @@ static int form(const struct submit *s, const struct cli_job *job, const char *d
 /* Posts under an idempotency key, so that a try whose answer was lost may be repeated without making a second job. */
 static int post(struct submit *s, struct remote *r, const struct cli_job *job, json_t **out, struct err *e)
 {
-    struct http_part parts[2 * CLI_LIST_MAX + 2];
+    struct http_part parts[2 * CLI_LIST_MAX + 4];
     char names[CLI_LIST_MAX][128], header[160], random[33], url[1024];
     char *document = job->document ? json_text(job->document, false) : NULL;
     int count = form(s, job, document, names, parts), failed = -1;
@@ -114,6 +118,9 @@ int cli_submit(int argc, char **argv)
         {"--video", 0, CLI_TEXT, &s.video, "FILE",
          "the line art: mp4, mov, mkv, webm, avi, or a zip of PNG or JPEG frames"},
         {"--reference", 0, CLI_LIST, &s.references, "FILE", "a coloured picture: PNG, JPEG or WebP; up to four times"},
+        {"--palette", 0, CLI_TEXT, &s.palette, "FILE",
+         "paint with these colours: JSON list of {name, rgb}, .gpl or .ase"},
+        {"--timesheet", 0, CLI_TEXT, &s.timesheet, "FILE", "an XDTS exposure sheet"},
         {"--idempotency-key", 0, CLI_TEXT, &s.idempotency_key, "TEXT",
          "sending the same again under the same key gives the same job; drawn when not given"},
         {"--watch", 0, CLI_SWITCH, &s.watch, NULL, "follow the job to its end"},

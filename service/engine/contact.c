@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 int contact_init(struct contact *c, int64_t first, int64_t last, int32_t width, int32_t height, struct err *e)
 {
@@ -55,5 +56,9 @@ int contact_offer(struct contact *c, int64_t index, const uint8_t *rgb, struct e
 
 int contact_write(const struct contact *c, const char *path, struct err *e)
 {
-    return media_write_jpeg(path, c->sheet, c->columns * c->tile_width, c->rows * c->tile_height, 85, e);
+    int32_t width = c->columns * c->tile_width, height = c->rows * c->tile_height;
+    size_t length = strlen(path);
+    if (length > 4 && strcasecmp(path + length - 4, ".png") == 0)
+        return media_write_png(path, c->sheet, width, height, 3, e);
+    return media_write_jpeg(path, c->sheet, width, height, 85, e);
 }

@@ -1,4 +1,4 @@
-/* contact.h - a contact sheet: a few frames of the shot in one JPEG. */
+/* contact.h - a contact sheet: a few frames of the shot in one picture. */
 #ifndef LONGANIM_ENGINE_CONTACT_H
 #define LONGANIM_ENGINE_CONTACT_H
 
@@ -20,6 +20,7 @@ void contact_fini(struct contact *c);
 
 /* Takes the frame if it is one of the wanted ones. Offer in rising order. */
 int contact_offer(struct contact *c, int64_t index, const uint8_t *rgb, struct err *e);
+/* A PNG when the path ends so, else a JPEG. */
 int contact_write(const struct contact *c, const char *path, struct err *e);
 
 #endif

@@ -29,10 +29,13 @@ static void run_free(struct engine__run *r)
     media_writer_abort(r->writer);
     for (int i = 0; i < 4; i++)
         free(r->references[i].rgb);
-    for (int64_t i = 0; r->names && i < r->frames; i++)
+    for (int64_t i = 0; r->names && i < r->decoded; i++)
         free(r->names[i]);
     free(r->names);
     free(r->pts);
+    exposure_fini(&r->exposure);
+    timesheet_fini(&r->sheet);
+    free(r->palette);
     free(r->segments);
     free(r->state);
 }

@@ -72,11 +72,28 @@ struct engine_plan {
     int64_t frames;                         /* of the result */
 };
 
+/* Files that may come with a result. What there is says the receipt, with size and SHA-256. */
+enum {
+    ENGINE_PALETTE, /* palette.json: snapped shots */
+    ENGINE_LINE,
+    ENGINE_PAINT,
+    ENGINE_REGIONS,
+    ENGINE_CONFIDENCE,
+    ENGINE_SHEET, /* with output.planes */
+    ENGINE_ARTIFACTS
+};
+struct engine_artifact {
+    const char *name, *content_type;
+};
+extern const struct engine_artifact engine_artifacts[ENGINE_ARTIFACTS];
+
 struct engine_result {
     char path[ENGINE_PATH_MAX], sha256[HASH_HEX_SIZE], content_type[48];
     int64_t bytes, frames;
     int32_t width, height;
     char preview_path[ENGINE_PATH_MAX];
+    int32_t artifacts; /* bit per ENGINE_*; the files lie in artifact_dir under their names */
+    char artifact_dir[ENGINE_PATH_MAX];
     char receipt_path[ENGINE_PATH_MAX]; /* JSON: what the engine knows; the worker adds ids, times and epochs */
 };
 
@@ -91,9 +108,10 @@ struct engine_job {
     const char *video_path;
     const char *reference_paths[4];
     int reference_count;
-    const struct job_params *params; /* seed set */
-    const char *work_dir;            /* exists; everything is written below it */
-    const char *result_path;         /* NULL = "<work_dir>/result.<ext>" */
+    const char *palette_path, *timesheet_path; /* NULL = none */
+    const struct job_params *params;           /* seed set */
+    const char *work_dir;                      /* exists; everything is written below it */
+    const char *result_path;                   /* NULL = "<work_dir>/result.<ext>" */
     void *user;
     /* All may be NULL. All return non-zero to stop the run with canceled_by_user. */
 

@@ -5,6 +5,8 @@
 #include "engine/engine.h"
 #include "engine/eta.h"
 #include "engine/model_lib.h"
+#include "paint/exposure.h"
+#include "paint/palette.h"
 
 struct engine {
     struct engine_conf conf;
@@ -37,10 +39,16 @@ struct engine__run {
     /* survey: what the files are */
     struct media_info info;
     int32_t time_base_num, time_base_den;
-    int64_t frames;    /* decoded, not believed */
-    int64_t *pts;      /* per frame, rising, in time_base */
-    int64_t last_long; /* duration of the last frame, in time_base */
-    char **names;      /* per frame for zips, else NULL */
+    int64_t decoded;          /* frames of the input: counted, not believed */
+    int64_t frames;           /* those that the networks see: all, or one per drawing when there is a timesheet */
+    int64_t *pts;             /* per frame of the result, rising, in time_base */
+    int64_t last_long;        /* duration of the last frame, in time_base */
+    char **names;             /* per decoded frame for zips, else NULL */
+    struct timesheet sheet;   /* frames 0 = none */
+    struct exposure exposure; /* keep is NULL without a timesheet */
+    struct palette *palette;  /* given by the user, or NULL; owned */
+    char palette_sha256[HASH_HEX_SIZE], timesheet_sha256[HASH_HEX_SIZE];
+    int64_t palette_bytes, timesheet_bytes;
     struct picture references[4];
     char video_sha256[HASH_HEX_SIZE], reference_sha256[4][HASH_HEX_SIZE];
     int64_t video_bytes, reference_bytes[4];
@@ -91,7 +99,7 @@ int engine__path(const struct engine__run *r, char out[ENGINE_PATH_MAX], const c
 
 /* Opens the input at its first frame; composites alpha over white when frames are read with engine__next. */
 int engine__open_input(const struct engine__run *r, struct media_reader **out, struct err *e);
-/* The next frame as packed RGB in `rgb` (r's size). 1, 0 at the end, -1. */
+/* The next frame that the networks see as packed RGB in `rgb` (r's size). 1, 0 at the end, -1. */
 int engine__next(const struct engine__run *r, struct media_reader *reader, uint8_t *rgb, struct media_frame *out,
                  struct err *e);
 

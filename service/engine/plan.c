@@ -63,6 +63,8 @@ static int hash_plan(struct engine__run *r, struct err *e)
     json_array_append_new(inputs, json_safe_string(r->video_sha256));
     for (int i = 0; i < r->job->reference_count; i++)
         json_array_append_new(inputs, json_safe_string(r->reference_sha256[i]));
+    if (r->exposure.keep)
+        json_array_append_new(inputs, json_safe_string(r->timesheet_sha256));
     json_put_int(all, "format", 1);
     json_put(all, "params", params);
     json_put(all, "model", model);

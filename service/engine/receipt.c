@@ -28,6 +28,26 @@ static json_t *result_json(const struct engine__run *r)
     return o;
 }
 
+static json_t *palette_json(const struct engine__run *r)
+{
+    json_t *o = json_object();
+    json_put_str(o, "sha256", r->palette_sha256);
+    json_put_int(o, "bytes", r->palette_bytes);
+    json_put_int(o, "colors", r->palette->count);
+    return o;
+}
+
+static json_t *timesheet_json(const struct engine__run *r)
+{
+    json_t *o = json_object();
+    json_put_str(o, "sha256", r->timesheet_sha256);
+    json_put_int(o, "bytes", r->timesheet_bytes);
+    json_put_int(o, "frames", r->sheet.frames);
+    json_put_int(o, "drawings", r->frames);
+    json_put_str(o, "column", r->exposure.column);
+    return o;
+}
+
 static json_t *inputs_json(const struct engine__run *r)
 {
     json_t *o = json_object(), *video = json_object(), *references = json_array();
@@ -38,7 +58,7 @@ static json_t *inputs_json(const struct engine__run *r)
     json_put_str(video, "pixel_format", r->info.pixel_format);
     json_put_int(video, "width", r->info.width);
     json_put_int(video, "height", r->info.height);
-    json_put_int(video, "frames", r->frames);
+    json_put_int(video, "frames", r->decoded);
     json_put(video, "fps", rational(r->info.fps_num, r->info.fps_den));
     json_put_bool(video, "variable_rate", r->info.variable_rate);
     json_put_int(video, "rotation", r->info.rotation);
@@ -55,7 +75,31 @@ static json_t *inputs_json(const struct engine__run *r)
     }
     json_put(o, "video", video);
     json_put(o, "references", references);
+    if (r->palette)
+        json_put(o, "palette", palette_json(r));
+    if (r->exposure.keep)
+        json_put(o, "timesheet", timesheet_json(r));
     return o;
+}
+
+/* What lies beside the result. */
+static int artifacts_json(const struct engine__run *r, json_t *list, struct err *e)
+{
+    char path[ENGINE_PATH_MAX], sha256[HASH_HEX_SIZE];
+    int64_t bytes;
+    for (int i = 0; i < ENGINE_ARTIFACTS; i++) {
+        if (!(r->result.artifacts & 1 << i))
+            continue;
+        if (engine__path(r, path, engine_artifacts[i].name, e) != 0 || hash_file(path, sha256, &bytes, e) != 0)
+            return -1;
+        json_t *o = json_object();
+        json_put_str(o, "name", engine_artifacts[i].name);
+        json_put_str(o, "content_type", engine_artifacts[i].content_type);
+        json_put_int(o, "bytes", bytes);
+        json_put_str(o, "sha256", sha256);
+        json_array_append_new(list, o);
+    }
+    return 0;
 }
 
 static json_t *plan_json(const struct engine__run *r)
@@ -83,7 +127,7 @@ int engine__receipt(struct engine__run *r, struct err *e)
     json_t *model = json_parse(description, strlen(description), ERR_model_error, e);
     if (!model)
         return -1;
-    json_t *o = json_object(), *versions = json_object();
+    json_t *o = json_object(), *versions = json_object(), *artifacts = json_array();
     json_put_str(versions, "build", r->g->lib.version());
     json_put_str(versions, "media", media_versions());
     json_put_str(o, "format", "longanim-receipt");
@@ -96,11 +140,13 @@ int engine__receipt(struct engine__run *r, struct err *e)
     json_put(o, "model", model);
     json_put(o, "plan", plan_json(r));
     json_put_str(o, "snap", r->snapped);
+    json_put(o, "artifacts", artifacts);
     json_put(o, "versions", versions);
+    int artifacts_failed = artifacts_json(r, artifacts, e);
     char *text = json_text(o, false);
-    int failed = engine__path(r, r->result.receipt_path, "receipt.json", e) != 0 ||
+    int failed = artifacts_failed || engine__path(r, r->result.receipt_path, "receipt.json", e) != 0 ||
                  fs_write_atomic(r->result.receipt_path, text, strlen(text), e) != 0 ||
-                 engine__progress(r, "render", 1000000, 0, 0, r->plan.frames, e) != 0;
+                 engine__progress(r, "render", 1000000, 0, 0, r->result.frames, e) != 0;
     free(text);
     json_decref(o);
     return failed ? -1 : 0;

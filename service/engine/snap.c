@@ -13,6 +13,7 @@ struct snap {
     struct media_reader *input;
     uint8_t *lines, *result; /* one frame each, at the input's size */
     int32_t channels;        /* of result */
+    int64_t next;            /* frame that the input delivers next */
 };
 
 static bool wanted(const struct engine__run *r)
@@ -28,6 +29,7 @@ static int rewind_input(struct snap *s, struct err *e)
     struct media_frame f;
     media_reader_close(s->input);
     s->input = NULL;
+    s->next = 0;
     if (engine__open_input(s->r, &s->input, e) != 0)
         return -1;
     for (int64_t i = 0; i < s->r->skip_first; i++)
@@ -43,6 +45,7 @@ static int next_lines(struct snap *s, struct paint_image *out, struct err *e)
     if (got == 0)
         return err_set(e, ERR_media_truncated, "the video ended early at its last reading");
     *out = (struct paint_image){s->lines, s->r->info.width, s->r->info.height, 3};
+    s->next++;
     return got < 0 ? -1 : 0;
 }
 
@@ -97,7 +100,7 @@ static int open_paint(struct snap *s, struct err *e)
         err_set_field(e, ERR_params_invalid, "/trace_lines", "trace_lines takes red, green and blue");
     else
         failed = read_references(r, references, e) != 0 ||
-                 paint_open(&s->paint, &conf, references, r->job->reference_count, NULL, e) != 0;
+                 paint_open(&s->paint, &conf, references, r->job->reference_count, r->palette, e) != 0;
     for (int i = 0; i < r->job->reference_count; i++)
         free((uint8_t *)(uintptr_t)references[i].pixels);
     return failed ? -1 : 0;
@@ -167,12 +170,32 @@ int32_t snap_channels(const struct snap *s)
     return s->channels;
 }
 
-int snap_frame(struct snap *s, int64_t index, const uint8_t *proposal, const uint8_t **out_pixels, struct err *e)
+int snap_frame(struct snap *s, int64_t index, const uint8_t *proposal, struct planes *planes,
+               const uint8_t **out_pixels, struct err *e)
 {
-    struct paint_planes planes = {.result = s->result, .result_channels = s->channels};
+    struct paint_planes to = {.result = s->result, .result_channels = s->channels};
     struct paint_image lines, network = network_frame(s, proposal);
-    if (next_lines(s, &lines, e) != 0 || paint_render(s->paint, s->scratch, index, &lines, &network, &planes, e) != 0)
+    if (index < s->next && rewind_input(s, e) != 0)
+        return -1;
+    while (s->next <= index)
+        if (next_lines(s, &lines, e) != 0)
+            return -1;
+    if (planes)
+        planes_offer(planes, &to);
+    if (paint_render(s->paint, s->scratch, index, &lines, &network, &to, e) != 0)
         return -1;
     *out_pixels = s->result;
     return 0;
+}
+
+int64_t snap_first(const struct snap *s, int64_t index)
+{
+    struct paint_drawing d = {.first_frame = index};
+    paint_drawing(s->paint, index, &d);
+    return d.first_frame;
+}
+
+int snap_palette(const struct snap *s, const char *folder, struct err *e)
+{
+    return planes_palette(s->paint, folder, e);
 }

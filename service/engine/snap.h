@@ -3,6 +3,7 @@
 #define LONGANIM_ENGINE_SNAP_H
 
 #include "engine/engine_int.h"
+#include "engine/planes.h"
 #include "engine/shot.h"
 
 struct snap;
@@ -17,8 +18,16 @@ void snap_close(struct snap *s); /* NULL is fine */
  */
 int32_t snap_channels(const struct snap *s);
 
-/* Frame `index` of the result, at the input's size; rising by one per call from 0. proposal: the network's frame.
- * The pixels are borrowed until the next call. */
-int snap_frame(struct snap *s, int64_t index, const uint8_t *proposal, const uint8_t **out_pixels, struct err *e);
+/* Frame `index` of those that the networks saw, at the input's size; going backwards means reading the input again.
+ * proposal: the network's frame. planes: also fills these; NULL = not wanted. The pixels are borrowed until the next
+ * call. */
+int snap_frame(struct snap *s, int64_t index, const uint8_t *proposal, struct planes *planes,
+               const uint8_t **out_pixels, struct err *e);
+
+/* The first of the frames that show the same drawing as `index`; all of them look the same. */
+int64_t snap_first(const struct snap *s, int64_t index);
+
+/* palette.json into a folder. */
+int snap_palette(const struct snap *s, const char *folder, struct err *e);
 
 #endif

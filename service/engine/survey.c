@@ -2,6 +2,7 @@
  * fact, a file that ends early has been refused, and it is known whether the shot is line art. */
 #include "engine/engine_int.h"
 
+#include "base/fs.h"
 #include "engine/lineart_detect.h"
 
 #include <stdlib.h>
@@ -32,7 +33,10 @@ int engine__next(const struct engine__run *r, struct media_reader *reader, uint8
                  struct err *e)
 {
     struct media_frame f;
-    int got = media_reader_next(reader, &f, e);
+    int got;
+    do
+        got = media_reader_next(reader, &f, e);
+    while (got == 1 && r->exposure.keep && f.index < r->exposure.frames && !r->exposure.keep[f.index]);
     if (got != 1)
         return got;
     if (f.width != r->info.width || f.height != r->info.height)
@@ -62,22 +66,24 @@ static int grow(struct engine__run *r, int64_t *capacity, bool named)
 static int keep_times(struct engine__run *r, const struct media_frame *f, int64_t *capacity, struct err *e)
 {
     bool zip = r->info.kind == MEDIA_FRAMES_ZIP;
-    if (r->frames >= r->g->conf.limits.frames)
+    if (r->decoded >= r->g->conf.limits.frames)
         return err_set(e, ERR_media_too_many_frames, "the video has more than %lld frames",
                        (long long)r->g->conf.limits.frames);
-    if (r->frames == *capacity && grow(r, capacity, zip) != 0)
+    if (r->decoded == *capacity && grow(r, capacity, zip) != 0)
         return err_set(e, ERR_internal, "out of memory");
-    int64_t pts = zip ? r->frames : f->pts;
-    if (r->frames > 0 && pts <= r->pts[r->frames - 1])
-        pts = r->pts[r->frames - 1] + 1;
-    if (zip && !(r->names[r->frames] = strdup(f->name ? f->name : "")))
+    int64_t pts = zip ? r->decoded : f->pts;
+    if (r->decoded > 0 && pts <= r->pts[r->decoded - 1])
+        pts = r->pts[r->decoded - 1] + 1;
+    if (zip && !(r->names[r->decoded] = strdup(f->name ? f->name : "")))
         return err_set(e, ERR_internal, "out of memory");
-    r->pts[r->frames++] = pts;
+    r->pts[r->decoded++] = pts;
     r->last_long = f->duration;
     return 0;
 }
 
-static int survey_frames(struct engine__run *r, struct media_reader *reader, uint8_t *rgb, struct err *e)
+/* prints: of as many frames as the timesheet has, or NULL. */
+static int survey_frames(struct engine__run *r, struct media_reader *reader, uint8_t *rgb, uint8_t *prints,
+                         struct err *e)
 {
     struct lineart_votes votes = {0};
     bool look = r->job->params->input == INPUT_AUTO && r->job->params->profile == PROFILE_COMPLETE;
@@ -89,14 +95,17 @@ static int survey_frames(struct engine__run *r, struct media_reader *reader, uin
             return -1;
         if (got == 0)
             break;
-        if (look && r->frames % LOOK_EVERY == 0 && r->frames < LOOK_UNTIL && votes.lines + votes.color < LOOKS)
+        if (prints && r->decoded < r->sheet.frames)
+            exposure_print(rgb, f.width, f.height, prints + r->decoded * EXPOSURE_PRINT);
+        if (look && r->decoded % LOOK_EVERY == 0 && r->decoded < LOOK_UNTIL && votes.lines + votes.color < LOOKS)
             lineart_vote(&votes, lineart_detect(rgb, f.width, f.height));
         if (keep_times(r, &f, &capacity, e) != 0)
             return -1;
-        int64_t ppm = r->frames * SURVEY_PPM / expected;
+        int64_t ppm = r->decoded * SURVEY_PPM / expected;
         if (engine__progress(r, "decode", ppm > SURVEY_PPM ? SURVEY_PPM : (int32_t)ppm, 0, 0, 0, e) != 0)
             return -1;
     }
+    r->frames = r->decoded;
     if (r->frames == 0)
         return err_set(e, ERR_media_no_video, "the video has no frame");
     bool lines = look ? lineart_verdict(&votes) == LINEART_LINES : r->job->params->input == INPUT_LINEART;
@@ -104,10 +113,33 @@ static int survey_frames(struct engine__run *r, struct media_reader *reader, uin
     return 0;
 }
 
+/* Which of the frames the networks see, and when the result shows which. */
+static int expose(struct engine__run *r, const uint8_t *prints, struct err *e)
+{
+    if (r->job->params->profile == PROFILE_REFERENCE)
+        return err_set_field(e, ERR_params_invalid, "timesheet", "the profile reference knows no timesheets");
+    if (exposure_init(&r->exposure, &r->sheet, (int32_t)r->decoded, (const char *const *)(void *)r->names, e) != 0 ||
+        exposure_check(&r->exposure, prints, e) != 0)
+        return -1;
+    if (r->exposure.shown_count > r->g->conf.limits.frames)
+        return err_set(e, ERR_media_too_many_frames, "the timesheet has more than %lld frames",
+                       (long long)r->g->conf.limits.frames);
+    r->frames = r->exposure.kept;
+    if (r->exposure.kind == EXPOSURE_FRAMES || r->exposure.shown_count <= r->decoded)
+        return 0;
+    int64_t *pts = realloc(r->pts, (size_t)r->exposure.shown_count * sizeof *pts);
+    if (!pts)
+        return err_set(e, ERR_internal, "out of memory");
+    for (int64_t i = 0; i < r->exposure.shown_count; i++)
+        pts[i] = i;
+    r->pts = pts;
+    return 0;
+}
+
 static int survey_video(struct engine__run *r, struct err *e)
 {
     struct media_reader *reader = NULL;
-    uint8_t *rgb = NULL;
+    uint8_t *rgb = NULL, *prints = NULL;
     int failed = -1;
     if (hash_file(r->job->video_path, r->video_sha256, &r->video_bytes, e) != 0 ||
         engine__open_input(r, &reader, e) != 0)
@@ -122,14 +154,19 @@ static int survey_video(struct engine__run *r, struct err *e)
         media_reader_time_base(reader, &r->time_base_num, &r->time_base_den);
     }
     rgb = malloc((size_t)r->info.width * (size_t)r->info.height * 3);
-    if (!rgb) {
+    if (r->sheet.frames > 0)
+        prints = malloc((size_t)r->sheet.frames * EXPOSURE_PRINT);
+    if (!rgb || (r->sheet.frames > 0 && !prints)) {
         err_set(e, ERR_internal, "out of memory");
         goto out;
     }
-    failed = survey_frames(r, reader, rgb, e);
+    failed = survey_frames(r, reader, rgb, prints, e);
+    if (!failed && prints)
+        failed = expose(r, prints, e);
 out:
     media_reader_close(reader);
     free(rgb);
+    free(prints);
     return failed;
 }
 
@@ -148,6 +185,31 @@ static int read_reference(struct engine__run *r, int i, struct err *e)
     return p->rgb ? 0 : err_set(e, ERR_internal, "out of memory");
 }
 
+static int read_palette(struct engine__run *r, struct err *e)
+{
+    struct buf b;
+    buf_init(&b, PALETTE_FILE_MAX);
+    r->palette = calloc(1, sizeof *r->palette);
+    if (!r->palette)
+        abort();
+    int failed = fs_read(r->job->palette_path, &b, e) != 0 ||
+                 hash_file(r->job->palette_path, r->palette_sha256, &r->palette_bytes, e) != 0 ||
+                 palette_parse(r->palette, b.data ? b.data : "", b.size, e) != 0;
+    buf_free(&b);
+    return failed ? -1 : 0;
+}
+
+static int read_timesheet(struct engine__run *r, struct err *e)
+{
+    struct buf b;
+    buf_init(&b, TIMESHEET_FILE_MAX);
+    int failed = fs_read(r->job->timesheet_path, &b, e) != 0 ||
+                 hash_file(r->job->timesheet_path, r->timesheet_sha256, &r->timesheet_bytes, e) != 0 ||
+                 timesheet_parse(&r->sheet, b.data ? b.data : "", b.size, e) != 0;
+    buf_free(&b);
+    return failed ? -1 : 0;
+}
+
 int engine__survey(struct engine__run *r, struct err *e)
 {
     if (r->job->reference_count < 1 || r->job->reference_count > 4)
@@ -155,5 +217,7 @@ int engine__survey(struct engine__run *r, struct err *e)
     for (int i = 0; i < r->job->reference_count; i++)
         if (read_reference(r, i, e) != 0)
             return -1;
+    if ((r->job->palette_path && read_palette(r, e) != 0) || (r->job->timesheet_path && read_timesheet(r, e) != 0))
+        return -1;
     return survey_video(r, e);
 }

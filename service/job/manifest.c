@@ -54,6 +54,26 @@ static json_t *file_json(const struct manifest_file *f, bool own)
     return object;
 }
 
+/* Files that are no pictures. */
+static json_t *plain_json(const struct manifest_file *f, bool own)
+{
+    json_t *object = json_object();
+    if (own)
+        json_put_str(object, "key", f->key);
+    json_put_str(object, "sha256", f->sha256);
+    json_put_int(object, "bytes", f->bytes);
+    json_put_str(object, "name", f->name);
+    return object;
+}
+
+static void put_plain(const struct manifest *m, bool own, json_t *to)
+{
+    if (m->palette.sha256[0])
+        json_put(to, "palette", plain_json(&m->palette, own));
+    if (m->timesheet.sha256[0])
+        json_put(to, "timesheet", plain_json(&m->timesheet, own));
+}
+
 static json_t *references_json(const struct manifest *m, bool own)
 {
     json_t *array = json_array();
@@ -68,6 +88,7 @@ json_t *manifest_input_json(const struct manifest *m)
     json_t *object = json_object();
     json_put(object, "video", file_json(&m->video, false));
     json_put(object, "references", references_json(m, false));
+    put_plain(m, false, object);
     return object;
 }
 
@@ -87,6 +108,7 @@ json_t *manifest_json(const struct manifest *m)
     json_put(object, "params", params_json(&m->params));
     json_put(object, "video", file_json(&m->video, true));
     json_put(object, "references", references_json(m, true));
+    put_plain(m, true, object);
     json_put_str(object, "idempotency_key", m->idempotency_key);
     json_put_str(object, "fingerprint", m->fingerprint);
     json_put_str(object, "trace_parent", m->trace_parent);
@@ -145,6 +167,18 @@ static int parse_file(const json_t *object, struct manifest_file *f, struct err 
     return json_opt_bool(object, "has_audio", &f->has_audio, e);
 }
 
+static int parse_plain(const json_t *object, const char *name, struct manifest_file *f, struct err *e)
+{
+    const json_t *given = json_object_get(object, name);
+    if (!given)
+        return 0;
+    if (need_text(given, "key", f->key, sizeof f->key, e) != 0 ||
+        need_text(given, "sha256", f->sha256, sizeof f->sha256, e) != 0 ||
+        json_need_int(given, "bytes", &f->bytes, e) != 0)
+        return -1;
+    return need_text(given, "name", f->name, sizeof f->name, e);
+}
+
 static int parse_references(const json_t *object, struct manifest *m, struct err *e)
 {
     const json_t *array = json_object_get(object, "references");
@@ -182,7 +216,8 @@ static int parse_fields(struct manifest *m, const json_t *object, struct err *e)
         need_text(object, "trace_parent", m->trace_parent, sizeof m->trace_parent, e) != 0)
         return -1;
     if (params_apply_json(&m->params, json_object_get(object, "params"), e) != 0 ||
-        parse_file(json_object_get(object, "video"), &m->video, e) != 0)
+        parse_file(json_object_get(object, "video"), &m->video, e) != 0 ||
+        parse_plain(object, "palette", &m->palette, e) != 0 || parse_plain(object, "timesheet", &m->timesheet, e) != 0)
         return -1;
     return parse_references(object, m, e);
 }
@@ -209,6 +244,10 @@ void manifest_fingerprint(struct manifest *m)
         if (json_array_append_new(files, json_string(i < 0 ? m->video.sha256 : m->references[i].sha256)) != 0)
             abort();
     json_put(object, "files", files);
+    if (m->palette.sha256[0])
+        json_put_str(object, "palette", m->palette.sha256);
+    if (m->timesheet.sha256[0])
+        json_put_str(object, "timesheet", m->timesheet.sha256);
     char *text = json_text(object, true);
     hash_bytes(text, strlen(text), m->fingerprint);
     free(text);

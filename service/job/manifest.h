@@ -31,6 +31,7 @@ struct manifest {
     struct manifest_file video;
     struct manifest_file references[MANIFEST_REFERENCES_MAX];
     int reference_count;
+    struct manifest_file palette, timesheet; /* key "" = none; of these only key, hash, size and name are kept */
     char idempotency_key[256];
     char fingerprint[HASH_HEX_SIZE];
     char trace_parent[64];

@@ -78,6 +78,8 @@ static const struct row rows[] = {
      "container of the result"},
     {"output.snap", KIND_ENUM, AT(output_snap), 0, 0, NAN, "auto|none|region", 0, "auto",
      "snap colours to flat regions of the line art"},
+    {"output.planes", KIND_BOOL, AT(output_planes), 0, 0, NAN, NULL, 0, "false",
+     "also deliver line, paint, region and confidence planes and a contact sheet; needs snap"},
     {"background", KIND_ENUM, AT(background), 0, 0, NAN, "keep|transparent", 0, "keep",
      "transparent: results with alpha (mov, webm, png.zip) leave the background out; needs snap"},
     {"trace_lines", KIND_TEXT, AT(trace_lines), 0, 23, NAN, NULL, 0, "",
@@ -489,6 +491,8 @@ int params_check(const struct job_params *p, struct err *e)
 {
     if ((p->width == 0) != (p->height == 0))
         return refuse("size", e, "needs both width and height");
+    if (p->output_planes && p->output_snap == SNAP_NONE)
+        return refuse("output.planes", e, "needs output.snap");
     for (const char *at = p->trace_lines; *at; at += strspn(at, ",")) {
         size_t n = strcspn(at, ",");
         if ((n != 3 || memcmp(at, "red", 3) != 0) && (n != 4 || memcmp(at, "blue", 4) != 0) &&

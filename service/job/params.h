@@ -37,6 +37,7 @@ struct job_params {
     int32_t fusion_first_step; /* < 0 = the model's */
     int32_t width, height;     /* 0 = auto */
     int output_format, output_snap, background;
+    bool output_planes;
     char trace_lines[24]; /* "red,blue"; "" = none */
     int32_t priority;     /* 0..9 */
     json_t *tags;         /* object of strings; owned; never NULL after params_init */

@@ -64,9 +64,10 @@ static int rgb_of_json(const json_t *value, uint8_t rgb[3])
 
 static int parse_json(struct palette *p, const char *text, size_t size, struct err *e)
 {
-    json_t *document = json_parse(text, size, ERR_params_invalid, e);
+    struct err why = {0};
+    json_t *document = json_parse(text, size, ERR_params_invalid, &why);
     if (!document)
-        return -1;
+        return err_set_field(e, ERR_params_invalid, "palette", "%s", why.detail);
     const json_t *list = json_is_object(document) ? json_object_get(document, "colors") : document;
     int result = -1;
     if (!json_is_array(list)) {

@@ -171,9 +171,10 @@ int timesheet_parse(struct timesheet *out, const char *text, size_t size, struct
     const char *body = skip_signature(text, size);
     if (!body)
         return refuse(e, "it does not begin with \"" SIGNATURE "\"");
-    json_t *document = json_parse(body, size - (size_t)(body - text), ERR_params_invalid, e);
+    struct err why = {0};
+    json_t *document = json_parse(body, size - (size_t)(body - text), ERR_params_invalid, &why);
     if (!document)
-        return -1;
+        return refuse(e, why.detail);
     const json_t *table = json_array_get(json_object_get(document, "timeTables"), 0);
     int result = table ? 0 : refuse(e, "it has no time table");
     if (!result)

@@ -59,6 +59,10 @@ static json_t *run_message(const struct run *r, struct err *e)
         json_array_append_new(references, json_safe_string(path));
     }
     json_put(m, "references", references);
+    if (!failed && r->manifest.palette.key[0] && !(failed = fs_join(path, r->dir, "palette", e)))
+        json_put_str(m, "palette", path);
+    if (!failed && r->manifest.timesheet.key[0] && !(failed = fs_join(path, r->dir, "timesheet", e)))
+        json_put_str(m, "timesheet", path);
     json_put(m, "params", params_json(&r->manifest.params));
     if (!failed)
         failed = fs_join(path, r->dir, "work", e) != 0 || fs_remove_tree(path, e) != 0 || fs_mkdirs(path, e) != 0;

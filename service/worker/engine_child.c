@@ -133,6 +133,9 @@ static int read_job(const json_t *m, struct engine_job *j, struct job_params *pa
     for (int i = 0; i < j->reference_count; i++)
         if (!(j->reference_paths[i] = json_string_value(json_array_get(references, (size_t)i))))
             return err_set(e, ERR_internal, "a reference is not a path");
+    if (json_opt_str(m, "palette", &j->palette_path, e) != 0 ||
+        json_opt_str(m, "timesheet", &j->timesheet_path, e) != 0)
+        return -1;
     j->params = params;
     return params_apply_json(params, given, e);
 }

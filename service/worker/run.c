@@ -129,7 +129,9 @@ static int fetch_all(struct run *r, struct err *e)
         if (fetch_file(r, &r->manifest.references[i], name, e) != 0)
             return -1;
     }
-    return 0;
+    if (r->manifest.palette.key[0] && fetch_file(r, &r->manifest.palette, "palette", e) != 0)
+        return -1;
+    return r->manifest.timesheet.key[0] ? fetch_file(r, &r->manifest.timesheet, "timesheet", e) : 0;
 }
 
 static enum step step_fetch(struct run *r)

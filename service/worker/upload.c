@@ -117,6 +117,23 @@ static int prepare(struct run *r, char receipt_key[STORE_KEY_MAX], char **receip
     return complete_receipt(r, receipt, e);
 }
 
+/* What lies beside the result, under its own names. */
+static enum step put_artifacts(struct run *r)
+{
+    char key[STORE_KEY_MAX], path[FS_PATH_MAX];
+    for (int i = 0; i < ENGINE_ARTIFACTS; i++) {
+        if (!(r->result.artifacts & 1 << i))
+            continue;
+        if (run_key(r, key, &r->why, "out/e%lld/%s", (long long)r->lease.epoch, engine_artifacts[i].name) != 0 ||
+            fs_join(path, r->result.artifact_dir, engine_artifacts[i].name, &r->why) != 0)
+            return STEP_FAIL;
+        enum step s = run_put_file(r, key, path, "");
+        if (s != STEP_GO_ON)
+            return s;
+    }
+    return STEP_GO_ON;
+}
+
 enum step run_upload(struct run *r)
 {
     struct job_progress p = {.stage = "upload",
@@ -134,6 +151,8 @@ enum step run_upload(struct run *r)
     if (s == STEP_GO_ON)
         s = run_put_file(r, r->preview_key, r->result.preview_path, "");
     fault("worker.upload.preview");
+    if (s == STEP_GO_ON)
+        s = put_artifacts(r);
     if (s == STEP_GO_ON)
         s = run_put_bytes(r, receipt_key, receipt, strlen(receipt));
     fault("worker.upload.receipt");

@@ -128,9 +128,10 @@ static const struct field progress_fields[] = {
     F_INT64(engine_progress, eta_low_ms),     F_INT64(engine_progress, eta_high_ms),
 };
 static const struct field result_fields[] = {
-    F_TEXT(engine_result, path),    F_TEXT(engine_result, sha256),       F_TEXT(engine_result, content_type),
-    F_INT64(engine_result, bytes),  F_INT64(engine_result, frames),      F_INT32(engine_result, width),
-    F_INT32(engine_result, height), F_TEXT(engine_result, preview_path), F_TEXT(engine_result, receipt_path),
+    F_TEXT(engine_result, path),       F_TEXT(engine_result, sha256),       F_TEXT(engine_result, content_type),
+    F_INT64(engine_result, bytes),     F_INT64(engine_result, frames),      F_INT32(engine_result, width),
+    F_INT32(engine_result, height),    F_TEXT(engine_result, preview_path), F_TEXT(engine_result, receipt_path),
+    F_INT32(engine_result, artifacts), F_TEXT(engine_result, artifact_dir),
 };
 
 static void put_fields(json_t *to, const void *from, const struct field *fields, int count)

@@ -13,7 +13,7 @@ import numpy
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-from longanim import BUILD, decode_video, ffmpeg, lineart_frames, make_image, make_video, make_zip, until  # noqa: E402
+from longanim import BUILD, decode_video, ffmpeg, lineart_frames, make_image, make_timesheet, make_video, make_zip, until  # noqa: E402
 
 TINY = Path(__file__).resolve().parents[2] / "models" / "tiny_a"
 
@@ -242,3 +242,38 @@ def test_a_terminal_gets_a_bar(tmp_path):
         text += chunk
     assert running.wait(20) == 0 and running.stdout.read() == b""
     assert b"100%" in text and b"segment 2/" in text and b"left" in text
+
+
+def test_a_timesheet_colours_each_drawing_once(tmp_path):
+    """Sixteen frames of eight drawings are eight frames for the network, and come out as sixteen."""
+    frames = list(lineart_frames(8))
+    video = tmp_path / "in.mkv"
+    ffmpeg(["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "64x48", "-r", "24", "-i", "-", "-c:v", "ffv1", video],
+           b"".join(f.tobytes() * 2 for f in frames))
+    sheet = make_timesheet(tmp_path / "cut.xdts", [str(n // 2) for n in range(16)])
+    for snap in ("none", "auto"):
+        done = colorize(tmp_path, video, f"{snap}.zip", output__snap=snap, timesheet=sheet, receipt=tmp_path / "receipt.json")
+        assert done.returncode == 0, done.stderr
+        receipt = json.loads((tmp_path / "receipt.json").read_text())
+        assert receipt["inputs"]["timesheet"]["drawings"] == sum(s["frames"] for s in receipt["plan"]["segments"]) == 8
+        with zipfile.ZipFile(tmp_path / f"{snap}.zip") as archive:
+            content = [archive.read(name) for name in archive.namelist()]
+        assert len(content) == 16 and content[::2] == content[1::2] and len(set(content)) == 8
+
+
+def test_palette_and_planes_come_with_a_shot(tmp_path):
+    video = make_video(tmp_path / "in.mkv", 6)
+    palette = tmp_path / "colours.json"
+    palette.write_text(json.dumps([{"name": "moon", "rgb": [1, 2, 200]}, {"name": "paper", "rgb": [240, 240, 230]}]))
+    done = colorize(tmp_path, video, "out.zip", palette=palette, planes=tmp_path / "planes")
+    assert done.returncode == 0, done.stderr
+    assert sorted(p.name for p in (tmp_path / "planes").iterdir()) == [
+        "confidence.zip", "line.zip", "paint.zip", "palette.json", "regions.zip", "sheet.png"]
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        frame = numpy.frombuffer(ffmpeg(["-f", "image2pipe", "-i", "-", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"],
+                                        archive.read(archive.namelist()[0])), numpy.uint8).reshape(48, 64, 3)
+    assert tuple(frame[24, 19]) in {(1, 2, 200), (240, 240, 230)}
+    palette.write_text("[]")
+    done = colorize(tmp_path, video, "bad.zip", palette=palette)
+    assert done.returncode == 2 or done.returncode == 3
+    assert "colour" in done.stderr and not (tmp_path / "bad.zip").exists()

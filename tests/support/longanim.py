@@ -423,3 +423,14 @@ def decode_video(path, width, height):
     """All frames as one array [frames, height, width, 3] of RGB."""
     data = ffmpeg(["-i", path, "-f", "rawvideo", "-pix_fmt", "rgb24", "-vsync", "0", "-"])
     return numpy.frombuffer(data, numpy.uint8).reshape(-1, height, width, 3)
+
+
+def make_timesheet(path, shown, column="A"):
+    """An XDTS sheet of one column; shown: a drawing's name per frame, None = empty. Returns the path."""
+    entries = [{"frame": f, "data": [{"id": 0, "values": ["SYMBOL_NULL_CELL" if name is None else name]}]}
+               for f, name in enumerate(shown) if f == 0 or name != shown[f - 1]]
+    table = {"name": "t", "duration": len(shown), "timeTableHeaders": [{"fieldId": 0, "names": [column]}],
+             "fields": [{"fieldId": 0, "tracks": [{"trackNo": 0, "frames": entries}]}]}
+    Path(path).write_text("exchangeDigitalTimeSheet Save Data\n" + json.dumps(
+        {"header": {"cut": "1", "scene": "1"}, "timeTables": [table], "version": 5}))
+    return Path(path)

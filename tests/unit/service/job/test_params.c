@@ -45,7 +45,7 @@ static void every_parameter_can_be_given_and_comes_back(void **state)
         "\"injection\":\"latter_half\",\"control_scale\":0.25,\"memory\":{\"global\":false,\"local\":false,\"global_"
         "frames\":100,"
         "\"local_frames\":10},\"fusion\":{\"enabled\":false,\"first_step\":0},\"size\":{\"width\":640,\"height\":352},"
-        "\"output\":{\"format\":\"png.zip\",\"snap\":\"region\"},\"background\":\"transparent\","
+        "\"output\":{\"format\":\"png.zip\",\"snap\":\"region\",\"planes\":true},\"background\":\"transparent\","
         "\"trace_lines\":\"red,blue\",\"speed\":\"exact\",\"priority\":9,\"tags\":{\"shot\":"
         "\"12\"}}";
     struct job_params p;
@@ -77,7 +77,8 @@ static void defaults_are_shown_and_what_is_the_models_is_not(void **state)
     assert_string_equal(
         text, "{\"fps\":\"24\",\"prompt\":\"\",\"negative_prompt\":\"\",\"profile\":\"complete\",\"input\":\"auto\","
               "\"reference_strategy\":\"global\",\"memory\":{\"global\":true,\"local\":true},"
-              "\"fusion\":{\"enabled\":true},\"size\":\"auto\",\"output\":{\"format\":\"mp4\",\"snap\":\"auto\"},"
+              "\"fusion\":{\"enabled\":true},\"size\":\"auto\",\"output\":{\"format\":\"mp4\",\"snap\":\"auto\","
+              "\"planes\":false},"
               "\"background\":\"keep\",\"trace_lines\":\"\","
               "\"speed\":\"exact\",\"priority\":5}");
     free(text);
