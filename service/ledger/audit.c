@@ -75,11 +75,12 @@ static int check_inputs(struct audit *a, const struct ledger_folder *f, const st
         tell(a, LEDGER_FINDING_manifest_missing, j->id, key, why.detail);
         return 0;
     }
-    for (int i = -1; i < m.reference_count; i++) {
-        const struct manifest_file *file = i < 0 ? &m.video : &m.references[i];
-        if (file->key[0] && !has_key(f, file->key))
-            tell(a, LEDGER_FINDING_input_missing, j->id, file->key, "");
-    }
+    const struct manifest_file *files[3 + MANIFEST_REFERENCES_MAX] = {&m.video, &m.palette, &m.timesheet};
+    for (int i = 0; i < m.reference_count; i++)
+        files[3 + i] = &m.references[i];
+    for (int i = 0; i < 3 + m.reference_count; i++)
+        if (files[i]->key[0] && !has_key(f, files[i]->key))
+            tell(a, LEDGER_FINDING_input_missing, j->id, files[i]->key, "");
     manifest_free(&m);
     return 0;
 }
