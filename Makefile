@@ -1,5 +1,8 @@
 # make help lists the targets. One makefile, not recursive; objects and programs go to build/ (B=…).
-MAKEFLAGS += --no-builtin-rules -j$(shell nproc)
+MAKEFLAGS += --no-builtin-rules
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 comma := ,

@@ -69,6 +69,16 @@ def shift(regions, which, dy_max, dx_max):
     return regions.gather(3, columns[..., None, :].expand(b, k, h, w))
 
 
+def zoomed(regions, zoom):
+    """Region maps resampled to the nearest; sizes stay multiples of 32, as twice a network's are."""
+    if zoom == 1:
+        return regions
+    h, w = (round(n * zoom / 32) * 32 for n in regions.shape[-2:])
+    rows = (torch.arange(h, device=regions.device) * regions.shape[-2]) // h
+    columns = (torch.arange(w, device=regions.device) * regions.shape[-1]) // w
+    return regions[..., rows, :][..., columns]
+
+
 def borders(regions):
     edge = torch.zeros_like(regions, dtype=torch.bool)
     d = regions[..., :, 1:] != regions[..., :, :-1]

@@ -102,7 +102,7 @@ class Latents:
     """One encoded batch: colour, inked reference and line latents [B,K,C,h,w], unscaled."""
 
     @torch.no_grad()
-    def __init__(self, vae, shots, count, video, generator_frames):
+    def __init__(self, vae, shots, count, video, generator_frames, zoom=1.0):
         device = shots.device
         which = torch.randint(0, len(shots), (count,), device=device)
         frames = generator_frames
@@ -118,7 +118,7 @@ class Latents:
             spread = torch.tensor([6., 16., 60.], device=device)[torch.randint(0, 3, (count, 1), device=device)]
             centre = torch.randint(0, shots.frames, (count, 1), device=device)
             index = (centre + torch.randn(count, frames, device=device) * spread).long().clamp(0, shots.frames - 1)
-        regions = shots.pick(which, index)
+        regions = data.zoomed(shots.pick(which, index), zoom)
         turned = torch.rand(index.shape, device=device)
         moved = torch.rand(index.shape, device=device)
         if video:
@@ -251,19 +251,18 @@ def train_dit(state, shots, held_out, minutes, stop, log):
         log(stage="dit", scale=state["scale"])
     torch.manual_seed(1)
     batches = {"bags": Latents(vae, held_out, CONFIG["validation"]["bags"], False, 6),
-               "shots": Latents(vae, held_out, CONFIG["validation"]["shots"], True, 25)}
+               "shots": Latents(vae, held_out, CONFIG["validation"]["shots"], True, 25),
+               "large": Latents(vae, held_out, CONFIG["validation"]["shots"], False, 6, 2.0)}
     torch.manual_seed(int(time.time()))
     parameters = list(network.parameters())
-    plan = [(False, 6, CONFIG["bag_batch"]), (True, 25, CONFIG["shot_batch"]), (False, 6, CONFIG["bag_batch"]),
-            (True, 33, CONFIG["shot_batch"])]
     latents, sums, last = None, [], clock.seconds()
     while clock.seconds() < limit and not stop():
         step, progress = state["dit_step"], clock.seconds() / limit
         if latents is None or step % REUSE == 0:
-            video, frames, count = plan[(step // REUSE) % 4]
-            latents = Latents(vae, shots, count, video, frames)
+            plan = next(stage["batches"] for stage in CONFIG["dit_plan"] if progress <= stage["until"])
+            latents = Latents(vae, shots, *plan[(step // REUSE) % len(plan)])
         x0, image, sketch = latents.sample(state["scale"])
-        lr = rate(step, progress, 2.5e-3, 150, .45)
+        lr = rate(step, progress, 2.5e-3, 150, .6)
         u = torch.rand(len(x0), device=device)
         t = torch.where(torch.rand(len(x0), device=device) < .25, 999, (1000 * u.sqrt()).long().clamp(0, 999))
         with torch.autocast(device.type, torch.bfloat16):
