@@ -24,7 +24,7 @@ struct server;
 struct app {
     const struct config *config;
     struct keys *keys;
-    struct limit *limit; /* NULL = none */
+    struct limit *limit;
     struct metrics *metrics;
     struct store *store;
     struct probe_client *probe;

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -11,11 +12,20 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { SWEEP_PERIOD_MS = 200 };
+enum { SWEEP_PERIOD_MS = 200, BUCKETS = 1024, ADDRESS_BYTES = 9 };
+
+/* What an address has; forgotten when it has nothing. */
+struct address {
+    struct address *next;
+    uint8_t bytes[ADDRESS_BYTES]; /* family, then four bytes or the first eight */
+    int connections, uploads;
+};
 
 struct conn {
     struct conn *next, *previous; /* guarded by the lock of the list */
     int fd;
+    struct address *address; /* NULL = not counted; guarded too */
+    bool uploading, crowded;
     bool shut, left; /* left: at the last sweep the peer had closed its side and everything was read */
     atomic_int phase;
     atomic_llong since_ms; /* of the phase; of the window in CONN_BODY */
@@ -24,13 +34,13 @@ struct conn {
 };
 
 struct conns {
-    int64_t header_ms, body_window_ms;
-    conns_too_slow_fn too_slow;
+    struct conns_conf conf;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
     /* guarded by lock */
     struct conn *first;
+    struct address *addresses[BUCKETS];
     int count;
     bool stopping;
     struct pollfd *polled; /* of one sweep */
@@ -45,9 +55,9 @@ static bool expired(const struct conns *c, struct conn *conn, int64_t now)
 
     switch (atomic_load(&conn->phase)) {
     case CONN_HEADER:
-        return age > c->header_ms;
+        return age > c->conf.header_ms;
     case CONN_BODY:
-        if (age < c->body_window_ms)
+        if (age < c->conf.body_window_ms)
             return false;
         if (!atomic_load(&conn->paused) && atomic_load(&conn->received) < CONNS_BODY_RATE * age / 1000)
             return true;
@@ -74,7 +84,7 @@ static void sweep_locked(struct conns *c)
         if (conn->shut || !expired(c, conn, now))
             continue;
         if (atomic_load(&conn->phase) == CONN_BODY) {
-            size_t size = c->too_slow(text, sizeof(text));
+            size_t size = c->conf.too_slow(text, sizeof(text));
             ssize_t sent = send(conn->fd, text, size, MSG_DONTWAIT | MSG_NOSIGNAL);
             (void)sent; /* a courtesy: whether it arrives changes nothing */
         }
@@ -142,16 +152,14 @@ static void *run(void *arg)
     return NULL;
 }
 
-struct conns *conns_start(int64_t header_ms, int64_t body_window_ms, conns_too_slow_fn too_slow)
+struct conns *conns_start(const struct conns_conf *conf)
 {
     struct conns *c = calloc(1, sizeof(*c));
     pthread_condattr_t monotonic;
 
     if (c == NULL)
         abort();
-    c->header_ms = header_ms;
-    c->body_window_ms = body_window_ms;
-    c->too_slow = too_slow;
+    c->conf = *conf;
     pthread_mutex_init(&c->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -178,8 +186,108 @@ void conns_stop(struct conns *c)
     free(c);
 }
 
-struct conn *conns_add(struct conns *c, int fd)
+/* ---- addresses ---- */
+
+/* A client with IPv6 has a whole /64 to choose from. */
+static int read_address(const struct sockaddr *peer, uint8_t out[ADDRESS_BYTES])
 {
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)(const void *)peer;
+
+    memset(out, 0, ADDRESS_BYTES);
+    if (peer->sa_family == AF_INET) {
+        memcpy(out + 1, &((const struct sockaddr_in *)(const void *)peer)->sin_addr, 4);
+    } else if (peer->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&six->sin6_addr)) {
+        memcpy(out + 1, six->sin6_addr.s6_addr + 12, 4);
+    } else if (peer->sa_family == AF_INET6) {
+        out[0] = 6;
+        memcpy(out + 1, six->sin6_addr.s6_addr, 8);
+    } else {
+        return -1;
+    }
+    return 0;
+}
+
+static struct address **find_address_locked(struct conns *c, const uint8_t bytes[ADDRESS_BYTES])
+{
+    struct address **at;
+    unsigned h = 2166136261u;
+
+    for (int i = 0; i < ADDRESS_BYTES; i++)
+        h = (h ^ bytes[i]) * 16777619u;
+    for (at = &c->addresses[h % BUCKETS]; *at && memcmp((*at)->bytes, bytes, ADDRESS_BYTES) != 0; at = &(*at)->next)
+        continue;
+    return at;
+}
+
+static void count_in_locked(struct conns *c, struct conn *conn, const uint8_t bytes[ADDRESS_BYTES])
+{
+    struct address **at = find_address_locked(c, bytes);
+
+    if (*at == NULL) {
+        if ((*at = calloc(1, sizeof(**at))) == NULL)
+            abort();
+        memcpy((*at)->bytes, bytes, ADDRESS_BYTES);
+    }
+    conn->address = *at;
+    (*at)->connections++;
+    conn->crowded = c->conf.per_address > 0 && (*at)->connections > c->conf.per_address;
+    if (c->conf.per_address > 0 && (*at)->connections > 2 * c->conf.per_address)
+        shut_locked(conn);
+}
+
+static void count_out_locked(struct conns *c, struct conn *conn)
+{
+    struct address **at, *gone = conn->address;
+
+    if (gone == NULL)
+        return;
+    gone->uploads -= conn->uploading;
+    if (--gone->connections > 0)
+        return;
+    at = find_address_locked(c, gone->bytes);
+    *at = gone->next;
+    free(gone);
+}
+
+bool conn_crowded(const struct conn *conn)
+{
+    return conn->crowded; /* set before the connection is used */
+}
+
+bool conn_upload_begins(struct conns *c, struct conn *conn)
+{
+    bool may = true;
+
+    if (c->conf.uploads_per_address <= 0)
+        return true;
+    pthread_mutex_lock(&c->lock);
+    if (conn->address && !conn->uploading) {
+        may = conn->address->uploads < c->conf.uploads_per_address;
+        conn->uploading = may;
+        conn->address->uploads += may;
+    }
+    pthread_mutex_unlock(&c->lock);
+    return may;
+}
+
+void conn_upload_ended(struct conns *c, struct conn *conn)
+{
+    if (c->conf.uploads_per_address <= 0)
+        return;
+    pthread_mutex_lock(&c->lock);
+    if (conn->uploading)
+        conn->address->uploads--;
+    conn->uploading = false;
+    pthread_mutex_unlock(&c->lock);
+}
+
+/* ---- the list ---- */
+
+struct conn *conns_add(struct conns *c, int fd, const struct sockaddr *peer_or_null)
+{
+    uint8_t address[ADDRESS_BYTES];
+    bool counted = c->conf.per_address + c->conf.uploads_per_address > 0 && peer_or_null &&
+                   read_address(peer_or_null, address) == 0;
     struct conn *conn = calloc(1, sizeof(*conn));
 
     if (conn == NULL)
@@ -192,6 +300,8 @@ struct conn *conns_add(struct conns *c, int fd)
         c->first->previous = conn;
     c->first = conn;
     c->count++;
+    if (counted)
+        count_in_locked(c, conn, address);
     pthread_mutex_unlock(&c->lock);
     return conn;
 }
@@ -206,6 +316,7 @@ void conns_remove(struct conns *c, struct conn *conn)
     else
         c->first = conn->next;
     c->count--;
+    count_out_locked(c, conn);
     pthread_mutex_unlock(&c->lock);
     free(conn);
 }

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #define CONNS_BODY_RATE 16384 /* bytes a second */
 
@@ -26,10 +27,15 @@ struct conn;
 /* too_slow writes the whole last answer for a body that came too slowly; returns its size (0 = say nothing). */
 typedef size_t (*conns_too_slow_fn)(char *out, size_t size);
 
-struct conns *conns_start(int64_t header_ms, int64_t body_window_ms, conns_too_slow_fn too_slow);
+struct conns_conf {
+    int64_t header_ms, body_window_ms;
+    int per_address, uploads_per_address; /* connections and bodies of one IPv4 address or IPv6 /64; 0 = no bound */
+    conns_too_slow_fn too_slow;
+};
+struct conns *conns_start(const struct conns_conf *conf);
 void conns_stop(struct conns *c); /* every connection must be gone */
 
-struct conn *conns_add(struct conns *c, int fd);
+struct conn *conns_add(struct conns *c, int fd, const struct sockaddr *peer_or_null);
 void conns_remove(struct conns *c, struct conn *conn); /* before the descriptor is closed */
 int conns_count(struct conns *c);
 
@@ -37,6 +43,12 @@ void conn_enter(struct conn *conn, enum conn_phase phase);
 void conn_received(struct conn *conn, size_t bytes);
 void conn_pause(struct conn *conn, bool paused); /* the body waits for us, not for the client */
 int conn_fd(const struct conn *conn);
+
+/* Is it beyond what its address may have? Twice as many are shut down at once. */
+bool conn_crowded(const struct conn *conn);
+/* A body is about to come: false when its address has as many as it may. */
+bool conn_upload_begins(struct conns *c, struct conn *conn);
+void conn_upload_ended(struct conns *c, struct conn *conn); /* also when none began */
 
 /* Shuts down every connection in CONN_HEADER, or all of them. Returns how many. */
 int conns_shutdown(struct conns *c, bool all);

@@ -150,11 +150,31 @@ int create_reserve(struct creation *c, struct worker *w, struct err *e)
     return 0;
 }
 
+/* Refused before a gigabyte is sent for nothing. What counts is asked again when the job is put in. */
+static int check_quota(struct creation *c, struct worker *w, struct err *e)
+{
+    const struct key_limits *limits = &c->who.limits;
+    struct queue_usage usage;
+
+    if (limits->queued == 0 && limits->stored_bytes == 0)
+        return 0;
+    if (queue_usage(w->queue, c->who.tenant, &usage, e))
+        return -1;
+    if (limits->queued > 0 && usage.queued + usage.waiting >= limits->queued)
+        return err_set(e, ERR_quota_queued, "%lld jobs are queued already", (long long)limits->queued);
+    if (limits->stored_bytes > 0 && usage.stored_bytes + c->expected_bytes > limits->stored_bytes)
+        return err_set(e, ERR_quota_storage, "of the %lld bytes that this key may store %lld are used",
+                       (long long)limits->stored_bytes, (long long)usage.stored_bytes);
+    return 0;
+}
+
 static int begin(void *user, struct worker *w, struct err *e)
 {
     struct creation *c = user;
 
-    return c->idempotency_key[0] ? create_reserve(c, w, e) : 0;
+    if (c->idempotency_key[0] && create_reserve(c, w, e))
+        return -1;
+    return c->replay_id[0] ? 0 : check_quota(c, w, e);
 }
 
 /* A slow upload may outlast its reservation; it is renewed while bytes come. */
@@ -380,6 +400,8 @@ int create_take(struct req *r, struct taker *out, struct err *e)
         abort();
     c->app = r->app;
     c->who = r->who;
+    /* Without the multipart's own lines, which a job does not store. */
+    c->expected_bytes = r->content_length > OVERHEAD_MAX_BYTES ? r->content_length - OVERHEAD_MAX_BYTES : 0;
     spool_init(&c->spool);
     memcpy(c->trace_parent, r->trace_parent, sizeof(c->trace_parent));
     id_random_hex(c->holder, 16);

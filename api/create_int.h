@@ -24,6 +24,7 @@ struct creation {
     char idempotency_key[256]; /* "" = none */
     char holder[33];           /* names this request to the reservation */
     char trace_parent[56];
+    int64_t expected_bytes;                       /* at least so many will be stored */
     int64_t deadline_s, start_deadline_s, wait_s; /* 0 = none; wait: -1 = none */
     char repr_digest[HASH_HEX_SIZE];
     bool json;

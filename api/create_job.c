@@ -218,11 +218,12 @@ static void take_back(struct creation *c, const struct manifest *m, const char *
 
 static int enqueue(struct creation *c, struct manifest *m, const char *key, struct worker *w, struct err *e)
 {
+    const struct queue_quota quota = {c->who.limits.queued, c->who.limits.stored_bytes};
     int64_t until = clock_mono_ms() + ENQUEUE_TRIES_MS;
     enum queue_enqueued done;
     char other[ID_SIZE];
 
-    while (queue_enqueue(w->queue, m, key, c->app->config->max_queued, LEDGER_IDEM_KEEP_MS, &done, other, e)) {
+    while (queue_enqueue(w->queue, m, key, &quota, LEDGER_IDEM_KEEP_MS, &done, other, e)) {
         if (e->code != ERR_dependency_redis || clock_mono_ms() >= until)
             return -1;
         clock_sleep_ms(ENQUEUE_PAUSE_MS);

@@ -1,6 +1,7 @@
 #include "house.h"
 
 #include "app.h"
+#include "key_routes.h"
 #include "stats.h"
 
 #include "base/clock.h"
@@ -30,7 +31,14 @@ enum {
     SETTLE_MAX = 64,
     DISOWNED_MAX = 256,
     JANITOR_MS = 250,
+    SHARES_MAX = 2 * KEYS_MAX,
+    KEYS_MS = 60000, /* keys are read again after that even without word of a change */
     RESTORE_MS = 50, /* between tries of the first reconciling */
+};
+
+struct shares {
+    struct queue_share *list;
+    int count;
 };
 
 struct house {
@@ -311,12 +319,76 @@ static void reconcile(struct house *h, struct queue *queue, char generation[96])
                   (int64_t)found.buried, NULL);
 }
 
+/* ---- keys ---- */
+
+/* What this process knows of keys, and what Redis was told of them. */
+struct followed {
+    int64_t counter, read_ms; /* read_ms 0 = never */
+    int64_t told;             /* the generation */
+    char redis[96];           /* "" = not told yet */
+};
+
+static void add_share(void *user, const struct key *key, bool from_file, const struct key_limits *defaults)
+{
+    struct shares *s = user;
+    struct key_limits limits = key_limits_or(&key->limits, defaults);
+    struct queue_share *share;
+
+    (void)from_file;
+    if (s->count == SHARES_MAX)
+        return;
+    share = &s->list[s->count++];
+    text_copy(share->tenant, sizeof(share->tenant), key->id);
+    share->weight = limits.weight;
+    share->max_running = limits.running;
+}
+
+/* Claims look at a tenant's weight and bound in Redis. */
+static int tell_shares(struct house *h, struct queue *queue, struct err *e)
+{
+    struct shares s = {calloc(SHARES_MAX, sizeof(*s.list)), 0};
+    int rc;
+
+    if (s.list == NULL)
+        abort();
+    keys_each(h->app->keys, add_share, &s);
+    rc = queue_shares(queue, s.list, s.count, e);
+    free(s.list);
+    return rc;
+}
+
+static void follow_keys(struct house *h, struct queue *queue, const char *redis, struct followed *f)
+{
+    int64_t counter = f->counter, now = clock_mono_ms(), generation;
+    struct err e = {0};
+
+    /* Without Redis there is no word of changes, but those of the start must be had. */
+    if (queue_counter(queue, KEY_ROUTES_COUNTER, &counter, &e) && f->read_ms)
+        return;
+    if (f->read_ms == 0 || counter != f->counter || now - f->read_ms > KEYS_MS) {
+        if (key_routes_reload(h->app, &e))
+            return;
+        f->counter = counter;
+        f->read_ms = now;
+    }
+    generation = keys_generation(h->app->keys);
+    if (!keys_required(h->app->keys) || (generation == f->told && strcmp(redis, f->redis) == 0))
+        return;
+    if (tell_shares(h, queue, &e)) {
+        log_err(LOG_WARN, "api.shares", NULL, &e);
+        return;
+    }
+    f->told = generation;
+    text_copy(f->redis, sizeof(f->redis), redis);
+}
+
 static void *janitor(void *arg)
 {
     struct house *h = arg;
     struct queue *queue = NULL;
     int64_t last_sweep = clock_mono_ms();
     char generation[96] = "";
+    struct followed keys = {0};
     struct err e = {0};
 
     if (worker_queue(&queue, h->app->config, &e)) {
@@ -325,6 +397,7 @@ static void *janitor(void *arg)
     }
     do {
         reconcile(h, queue, generation);
+        follow_keys(h, queue, generation, &keys);
         if (house_redis_check(h, &e))
             continue;
         remove_disowned(h, queue);

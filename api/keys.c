@@ -3,7 +3,6 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/fs.h"
-#include "base/hash.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -12,92 +11,54 @@
 
 enum { FILE_MAX_BYTES = 4 << 20, SECRET_MAX = 512 };
 
-struct key {
-    struct identity who;
-    char sha256[HASH_HEX_SIZE];
-    int64_t expires_ms; /* 0 = never */
-};
-
-struct keys {
-    char *path; /* NULL = none */
-    pthread_rwlock_t lock;
-    struct key *keys; /* guarded by lock */
+struct key_list {
+    struct key *keys;
     int count;
 };
 
-static int parse_scopes(char *text, unsigned *out)
+struct keys {
+    char *path;              /* NULL = none */
+    struct key_limits given; /* by the settings */
+    pthread_rwlock_t lock;
+    /* guarded by lock */
+    struct key_list file, made;
+    struct key_limits defaults; /* `given` with what the file says of all keys */
+    bool made_known;            /* the store could be asked at least once */
+    int64_t generation;
+};
+
+static int parse_file(const struct keys *k, char *text, struct key_list *out, struct key_limits *defaults,
+                      struct err *e)
 {
-    char *save = NULL;
-
-    *out = 0;
-    for (char *s = strtok_r(text, ",", &save); s; s = strtok_r(NULL, ",", &save)) {
-        if (strcmp(s, "submit") == 0)
-            *out |= SCOPE_SUBMIT;
-        else if (strcmp(s, "read") == 0)
-            *out |= SCOPE_READ;
-        else if (strcmp(s, "admin") == 0)
-            *out |= SCOPE_ADMIN;
-        else
-            return -1;
-    }
-    return *out ? 0 : -1;
-}
-
-/* 1 = a key, 0 = blank, -1 = wrong. Secrets never get into the error: it names the line only. */
-static int parse_line(char *line, struct key *out)
-{
-    static const char id_characters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
-    char *fields[5], *save = NULL, *comment = strchr(line, '#');
-    int n = 0;
-
-    if (comment)
-        *comment = 0;
-    for (char *s = strtok_r(line, " \t\r", &save); s; s = strtok_r(NULL, " \t\r", &save)) {
-        if (n == 4)
-            return -1;
-        fields[n++] = s;
-    }
-    if (n == 0)
-        return 0;
-    if (n < 3 || strlen(fields[0]) > KEYS_ID_MAX || strspn(fields[0], id_characters) != strlen(fields[0]) ||
-        strlen(fields[1]) != 64 || strspn(fields[1], "0123456789abcdefABCDEF") != 64)
-        return -1;
-    *out = (struct key){0};
-    memcpy(out->who.tenant, fields[0], strlen(fields[0]) + 1);
-    for (int i = 0; i < 64; i++)
-        out->sha256[i] = (char)(fields[1][i] >= 'A' && fields[1][i] <= 'F' ? fields[1][i] | 0x20 : fields[1][i]);
-    if (parse_scopes(fields[2], &out->who.scopes) || (n == 4 && clock_parse(fields[3], &out->expires_ms)))
-        return -1;
-    return 1;
-}
-
-static int parse_file(char *text, const char *path, struct key **out, int *out_count, struct err *e)
-{
-    struct key *keys = calloc(KEYS_LINES_MAX, sizeof(*keys));
+    struct key *keys = calloc(KEYS_MAX, sizeof(*keys)), one;
     char *save = text;
     int count = 0, number = 0, rc = -1;
 
     if (keys == NULL)
         abort();
     for (char *line; (line = strsep(&save, "\n")) != NULL;) {
-        int got = count < KEYS_LINES_MAX ? parse_line(line, &keys[count]) : -1;
+        int got = count < KEYS_MAX ? key_parse_line(line, &one) : -1;
         number++;
-        if (got < 0) {
+        if (got < 0) { /* secrets never get into the error: it names the line only */
             err_set_field(e, ERR_params_invalid, "LONGANIM_KEYS",
-                          "%s line %d is not `id sha256hex scopes [expiry]` with scopes of submit,read,admin", path,
-                          number);
+                          "%s line %d is not `id sha256hex scopes [expiry] [limit=number …]` with scopes of "
+                          "submit,read,admin and limits of rate, queued, running, storage, weight",
+                          k->path, number);
             goto out;
         }
-        for (int i = 0; got == 1 && i < count; i++) {
-            if (strcmp(keys[i].sha256, keys[count].sha256) == 0) {
-                err_set_field(e, ERR_params_invalid, "LONGANIM_KEYS", "%s line %d repeats a secret", path, number);
+        if (got == 2)
+            *defaults = key_limits_or(&one.limits, defaults);
+        if (got != 1)
+            continue;
+        for (int i = 0; i < count; i++) {
+            if (strcmp(keys[i].secrets[0].sha256, one.secrets[0].sha256) == 0) {
+                err_set_field(e, ERR_params_invalid, "LONGANIM_KEYS", "%s line %d repeats a secret", k->path, number);
                 goto out;
             }
         }
-        count += got;
+        keys[count++] = one;
     }
-    *out = keys;
-    *out_count = count;
+    *out = (struct key_list){keys, count};
     keys = NULL;
     rc = 0;
 out:
@@ -108,18 +69,20 @@ out:
 int keys_reload(struct keys *k, struct err *e)
 {
     struct buf text;
-    struct key *fresh = NULL;
-    int count = 0, rc = -1;
+    struct key_list fresh = {0};
+    struct key_limits defaults = k->given;
+    int rc = -1;
 
     if (k->path == NULL)
         return 0;
     buf_init(&text, FILE_MAX_BYTES);
-    if (fs_read(k->path, &text, e) || (text.data && parse_file(text.data, k->path, &fresh, &count, e)))
+    if (fs_read(k->path, &text, e) || (text.data && parse_file(k, text.data, &fresh, &defaults, e)))
         goto out;
     pthread_rwlock_wrlock(&k->lock);
-    free(k->keys);
-    k->keys = fresh;
-    k->count = count;
+    free(k->file.keys);
+    k->file = fresh;
+    k->defaults = defaults;
+    k->generation++;
     pthread_rwlock_unlock(&k->lock);
     rc = 0;
 out:
@@ -127,12 +90,23 @@ out:
     return rc;
 }
 
-int keys_open(struct keys **out, const char *path, struct err *e)
+void keys_take_made(struct keys *k, struct key *list, int count)
+{
+    pthread_rwlock_wrlock(&k->lock);
+    free(k->made.keys);
+    k->made = (struct key_list){list, count};
+    k->made_known = true;
+    k->generation++;
+    pthread_rwlock_unlock(&k->lock);
+}
+
+int keys_open(struct keys **out, const char *path, const struct key_limits *defaults, struct err *e)
 {
     struct keys *k = calloc(1, sizeof(*k));
 
     if (k == NULL)
         abort();
+    k->given = k->defaults = *defaults;
     pthread_rwlock_init(&k->lock, NULL);
     if (path && path[0] && (k->path = strdup(path)) == NULL)
         abort();
@@ -149,7 +123,8 @@ void keys_close(struct keys *k)
     if (k == NULL)
         return;
     pthread_rwlock_destroy(&k->lock);
-    free(k->keys);
+    free(k->file.keys);
+    free(k->made.keys);
     free(k->path);
     free(k);
 }
@@ -158,6 +133,16 @@ bool keys_required(const struct keys *k)
 {
     return k->path != NULL;
 }
+
+int64_t keys_generation(struct keys *k)
+{
+    pthread_rwlock_rdlock(&k->lock);
+    int64_t generation = k->generation;
+    pthread_rwlock_unlock(&k->lock);
+    return generation;
+}
+
+/* ---- who is it? ---- */
 
 /* Takes the same time whatever the bytes are. */
 static bool same(const char *a, const char *b)
@@ -169,34 +154,111 @@ static bool same(const char *a, const char *b)
     return difference == 0;
 }
 
-int keys_check(struct keys *k, const char *authorization, struct identity *out, struct err *e)
+/* The key with this secret, and when that ends (0 = never). */
+static const struct key *find_secret(const struct key_list *list, const char *sha256, int64_t *expires_ms)
 {
-    struct key found = {0};
-    char sha256[HASH_HEX_SIZE];
-    const char *secret;
+    const struct key *found = NULL;
+
+    for (int i = 0; i < list->count; i++) {
+        const struct key *key = &list->keys[i];
+        for (int s = 0; s < key->secret_count && key->revoked_ms == 0; s++) {
+            if (!same(key->secrets[s].sha256, sha256))
+                continue;
+            int64_t ends = key->secrets[s].expires_ms;
+            found = key;
+            *expires_ms = ends && (key->expires_ms == 0 || ends < key->expires_ms) ? ends : key->expires_ms;
+        }
+    }
+    return found;
+}
+
+/* The hash of the secret in an Authorization value; -1 when there is none. */
+static int read_secret(const char *authorization, char sha256[HASH_HEX_SIZE])
+{
+    const char *secret = authorization + 7 + strspn(authorization + 7, " ");
     size_t size;
 
+    for (size = strlen(secret); size > 0 && (secret[size - 1] == ' ' || secret[size - 1] == '\t'); size--)
+        continue;
+    if (size == 0 || size > SECRET_MAX)
+        return -1;
+    hash_bytes(secret, size, sha256);
+    return 0;
+}
+
+int keys_check(struct keys *k, const char *authorization, struct identity *out, struct err *e)
+{
+    struct identity who = {.tenant = "local", .scopes = SCOPE_ALL};
+    char sha256[HASH_HEX_SIZE];
+    int64_t expires_ms = 0;
+    const struct key *key;
+
     if (k->path == NULL) {
-        *out = (struct identity){"local", SCOPE_ALL};
+        who.limits.queued = k->given.queued;
+        *out = who;
         return 0;
     }
     if (authorization == NULL || strncasecmp(authorization, "Bearer ", 7) != 0)
         return err_set(e, ERR_unauthenticated, "send `Authorization: Bearer <key>`");
-    secret = authorization + 7 + strspn(authorization + 7, " ");
-    for (size = strlen(secret); size > 0 && (secret[size - 1] == ' ' || secret[size - 1] == '\t'); size--)
-        continue;
-    if (size == 0 || size > SECRET_MAX)
+    if (read_secret(authorization, sha256))
         return err_set(e, ERR_unauthenticated, "the API key is not known");
-    hash_bytes(secret, size, sha256);
     pthread_rwlock_rdlock(&k->lock);
-    for (int i = 0; i < k->count; i++)
-        if (same(k->keys[i].sha256, sha256))
-            found = k->keys[i];
+    key = find_secret(&k->file, sha256, &expires_ms);
+    if (key == NULL)
+        key = find_secret(&k->made, sha256, &expires_ms);
+    if (key) {
+        memcpy(who.tenant, key->id, sizeof(who.tenant));
+        who.scopes = key->scopes;
+        who.limits = key_limits_or(&key->limits, &k->defaults);
+    }
+    bool sure = k->made_known;
     pthread_rwlock_unlock(&k->lock);
-    if (found.who.scopes == 0)
+    if (key == NULL && !sure)
+        return err_set(e, ERR_dependency_storage, "the store could not be asked for keys yet");
+    if (key == NULL)
         return err_set(e, ERR_unauthenticated, "the API key is not known");
-    if (found.expires_ms && found.expires_ms <= clock_wall_ms())
+    if (expires_ms && expires_ms <= clock_wall_ms())
         return err_set(e, ERR_key_expired, "the API key has expired");
-    *out = found.who;
+    *out = who;
     return 0;
+}
+
+/* ---- looking through them ---- */
+
+void keys_each(struct keys *k, keys_fn fn, void *user)
+{
+    pthread_rwlock_rdlock(&k->lock);
+    for (int i = 0; i < k->file.count; i++)
+        fn(user, &k->file.keys[i], true, &k->defaults);
+    for (int i = 0; i < k->made.count; i++)
+        fn(user, &k->made.keys[i], false, &k->defaults);
+    pthread_rwlock_unlock(&k->lock);
+}
+
+struct wanted {
+    const char *id;
+    int found;
+    struct key *out;
+};
+
+static void look(void *user, const struct key *key, bool from_file, const struct key_limits *defaults)
+{
+    struct wanted *w = user;
+
+    (void)defaults;
+    if (w->found || strcmp(key->id, w->id) != 0)
+        return;
+    w->found = from_file ? 2 : 1;
+    *w->out = *key;
+}
+
+int keys_find(struct keys *k, const char *id, struct key *out, struct key_limits *out_defaults)
+{
+    struct wanted w = {id, 0, out};
+
+    pthread_rwlock_rdlock(&k->lock);
+    *out_defaults = k->defaults;
+    pthread_rwlock_unlock(&k->lock);
+    keys_each(k, look, &w);
+    return w.found;
 }

@@ -13,21 +13,16 @@ struct entry {
 };
 
 struct limit {
-    int64_t per_minute, interval_us;
     pthread_mutex_t lock;
     struct entry *buckets[BUCKETS]; /* guarded by lock; as many entries as there are keys */
 };
 
-struct limit *limit_new(int64_t per_minute)
+struct limit *limit_new(void)
 {
     struct limit *l = calloc(1, sizeof(*l));
 
     if (l == NULL)
         abort();
-    l->per_minute = per_minute;
-    l->interval_us = 60000000 / per_minute;
-    if (l->interval_us < 1)
-        l->interval_us = 1;
     pthread_mutex_init(&l->lock, NULL);
     return l;
 }
@@ -65,22 +60,23 @@ static struct entry *find_locked(struct limit *l, const char *tenant)
     return e;
 }
 
-bool limit_take(struct limit *l, const char *tenant, int64_t now_us, struct limit_state *out)
+bool limit_take(struct limit *l, const char *tenant, int64_t per_minute, int64_t now_us, struct limit_state *out)
 {
-    int64_t burst_us = l->interval_us * l->per_minute, due, wait_us;
+    int64_t interval_us = per_minute < 60000000 ? 60000000 / per_minute : 1;
+    int64_t burst_us = interval_us * per_minute, due, wait_us;
     struct entry *e;
 
     pthread_mutex_lock(&l->lock);
     e = find_locked(l, tenant);
-    due = (e->due_us > now_us ? e->due_us : now_us) + l->interval_us;
+    due = (e->due_us > now_us ? e->due_us : now_us) + interval_us;
     wait_us = due - burst_us - now_us;
     if (wait_us <= 0)
         e->due_us = due;
     due = e->due_us;
     pthread_mutex_unlock(&l->lock);
     *out = (struct limit_state){
-        .quota = l->per_minute,
-        .remaining = (burst_us - (due - now_us)) / l->interval_us,
+        .quota = per_minute,
+        .remaining = burst_us > due - now_us ? (burst_us - (due - now_us)) / interval_us : 0,
         .reset_s = (due - now_us + 999999) / 1000000,
         .retry_after_s = wait_us > 0 ? (wait_us + 999999) / 1000000 : 0,
     };

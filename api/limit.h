@@ -7,8 +7,7 @@
 
 struct limit;
 
-/* per_minute requests in the long run, and as many at once. */
-struct limit *limit_new(int64_t per_minute);
+struct limit *limit_new(void);
 void limit_free(struct limit *l);
 
 struct limit_state {
@@ -18,7 +17,8 @@ struct limit_state {
     int64_t retry_after_s; /* when refused */
 };
 
-/* May this tenant do one more request at now_us (monotonic)? Counts it if so. */
-bool limit_take(struct limit *l, const char *tenant, int64_t now_us, struct limit_state *out);
+/* May this tenant do one more request at now_us (monotonic)? Counts it if so. per_minute (> 0): so many in the long
+ * run, and as many at once; it may change from call to call. */
+bool limit_take(struct limit *l, const char *tenant, int64_t per_minute, int64_t now_us, struct limit_state *out);
 
 #endif

@@ -101,8 +101,7 @@ static int start_parts(struct app *app, struct err *e)
     if (make_spool(app, e) || store_open(&app->store, c->store, e) || probe_client_start(&app->probe, &limits, e))
         return -1;
     app->cache = cache_new(CACHE_ENTRIES);
-    if (keys_required(app->keys) && c->rate_per_minute > 0)
-        app->limit = limit_new(c->rate_per_minute);
+    app->limit = limit_new();
     if (pool_start(&app->quick, "quick", QUICK_THREADS, WAITING_MAX, c, e) ||
         pool_start(&app->slow, "slow", SLOW_THREADS, WAITING_MAX, c, e) ||
         pool_start(&app->spool, "spool", SPOOL_THREADS, WAITING_MAX, c, e))
@@ -140,6 +139,11 @@ static int start_servers(struct app *app, struct err *e)
                               .header_ms = app->config->header_ms,
                               .body_window_ms = app->config->body_window_ms};
     struct server_conf ops = api;
+
+    if (keys_required(app->keys)) {
+        api.connections_per_address = (int)app->config->max_connections_per_address;
+        api.uploads_per_address = (int)app->config->max_uploads_per_address;
+    }
 
     ops.routes = &route_ops;
     ops.listen = app->config->ops_listen;
@@ -260,7 +264,9 @@ int main(int argc, char **argv)
     app.config = &config;
     app.started_ms = clock_mono_ms();
     app.metrics = stats_new();
-    if (proc_signals(&signals, &e) || keys_open(&app.keys, config.keys, &e) || start_parts(&app, &e) ||
+    struct key_limits limits = {config.rate_per_minute, config.max_queued, config.max_running, config.max_stored_bytes,
+                                1};
+    if (proc_signals(&signals, &e) || keys_open(&app.keys, config.keys, &limits, &e) || start_parts(&app, &e) ||
         start_servers(&app, &e)) {
         log_err(LOG_ERROR, "api.start", NULL, &e);
         fprintf(stderr, "longanim-api: %s\n", e.detail);

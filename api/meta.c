@@ -74,26 +74,31 @@ static json_t *models_json(const json_t *models)
     return array;
 }
 
-static json_t *key_json(const struct req *r)
+static json_t *this_key_json(const struct req *r, const struct queue_usage *usage)
 {
-    static const char *const names[] = {"submit", "read", "admin"};
-    json_t *object = json_object(), *scopes = json_array();
+    json_t *object = json_object(), *scopes = json_array(), *used = json_object();
 
-    for (int i = 0; i < 3; i++)
-        if (r->who.scopes & 1u << i)
-            json_array_append_new(scopes, json_string(names[i]));
+    for (unsigned bit = SCOPE_SUBMIT; bit <= SCOPE_ADMIN; bit <<= 1)
+        if (r->who.scopes & bit)
+            json_array_append_new(scopes, json_string(key_scope_name(bit)));
     json_put_str(object, "id", r->who.tenant);
     json_put(object, "scopes", scopes);
-    json_put_int(object, "max_queued", r->app->config->max_queued);
+    json_put(object, "limits", key_limits_json(&r->who.limits));
+    json_put_int(used, "queued", usage->queued + usage->waiting);
+    json_put_int(used, "running", usage->running);
+    json_put_int(used, "stored_bytes", usage->stored_bytes);
+    json_put(object, "used", used);
     return object;
 }
 
 void meta_capabilities(struct req *r, struct worker *w)
 {
     json_t *models = NULL, *object, *params;
+    struct queue_usage usage;
     struct err e;
 
-    if (watch_check(r->app->watch, &e) || models_all(r->app, w, &models, &e)) {
+    if (watch_check(r->app->watch, &e) || queue_usage(w->queue, r->who.tenant, &usage, &e) ||
+        models_all(r->app, w, &models, &e)) {
         req_done_problem(r, &e);
         return;
     }
@@ -105,7 +110,7 @@ void meta_capabilities(struct req *r, struct worker *w)
     json_put(object, "limits", limits_json(r->app->config));
     json_put(object, "formats", formats_json());
     json_put(object, "params", params);
-    json_put(object, "key", key_json(r));
+    json_put(object, "key", this_key_json(r, &usage));
     json_decref(models);
     req_done_answer(r, answer_json(200, object));
 }

@@ -12,6 +12,18 @@ void req_answer(struct req *r, struct answer *a)
     r->answer = a;
 }
 
+/* A quota has no window: it is free again when jobs have ended or were deleted. */
+static void add_quota(struct answer *a, enum err_code code, const struct key_limits *limits)
+{
+    const char *name = code == ERR_quota_queued ? "queued" : "storage";
+    int64_t quota = code == ERR_quota_queued ? limits->queued : limits->stored_bytes;
+
+    if (code != ERR_quota_queued && code != ERR_quota_storage)
+        return;
+    answer_header(a, "RateLimit-Policy", "\"%s\";q=%lld", name, (long long)quota);
+    answer_header(a, "RateLimit", "\"%s\";r=0", name);
+}
+
 void req_problem(struct req *r, const struct err *e)
 {
     req_problem_as(r, e, 0);
@@ -22,6 +34,9 @@ void req_problem_as(struct req *r, const struct err *e, int status)
     if (!r->trace_id[0])
         id_random_hex(r->trace_id, 16);
     req_answer(r, problem_answer(e, status, r->target.path ? r->target.path : "/", r->trace_id));
+    if (e->code == ERR_rate_limited && r->rate.retry_after_s > 0)
+        answer_set(r->answer, "Retry-After", "%lld", (long long)r->rate.retry_after_s);
+    add_quota(r->answer, e->code, &r->who.limits);
 }
 
 void req_done_answer(struct req *r, struct answer *a)

@@ -10,6 +10,7 @@
 #include "answer.h"
 #include "base/buf.h"
 #include "keys.h"
+#include "limit.h"
 #include "pool.h"
 #include "target.h"
 
@@ -104,8 +105,9 @@ struct req {
     struct identity who;
     char trace_id[33], trace_parent[56];
     int64_t started_us;
-    struct buf body;       /* REQ_SMALL_BODY */
-    struct upload *upload; /* REQ_UPLOAD */
+    struct limit_state rate; /* quota 0 = none */
+    struct buf body;         /* REQ_SMALL_BODY */
+    struct upload *upload;   /* REQ_UPLOAD */
     struct answer *answer;
     /* of a parked request; owned by watch.c */
     struct req *next_parked;

@@ -5,7 +5,9 @@
 #include "events.h"
 #include "files.h"
 #include "jobs.h"
+#include "key_routes.h"
 #include "meta.h"
+#include "operator.h"
 #include "ops.h"
 #include "uploads.h"
 #include "webhooks.h"
@@ -40,6 +42,19 @@ static const struct route api_routes[] = {
     {"DELETE", "/webhooks/{id}",          "deleteWebhook",   SCOPE_SUBMIT, REQ_NO_BODY, .work = webhooks_delete},
     {"GET",    "/webhooks/{id}/deliveries", "listDeliveries", SCOPE_READ,  REQ_NO_BODY, .work = webhooks_deliveries},
     {"POST",   "/webhooks/{id}/redeliver", "redeliver",      SCOPE_SUBMIT, REQ_SMALL_BODY, .work = webhooks_redeliver},
+    {"GET",    "/queues",                 "listQueues",      SCOPE_ADMIN,  REQ_NO_BODY, .work = operator_queues},
+    {"POST",   "/queues/{pool}/pause",    "pauseQueue",      SCOPE_ADMIN,  REQ_NO_BODY, .work = operator_pause},
+    {"POST",   "/queues/{pool}/resume",   "resumeQueue",     SCOPE_ADMIN,  REQ_NO_BODY, .work = operator_resume},
+    {"GET",    "/dead",                   "listDead",        SCOPE_ADMIN,  REQ_NO_BODY, .work = operator_dead},
+    {"POST",   "/dead/redrive",           "redriveDead",     SCOPE_ADMIN,  REQ_SMALL_BODY, .work = operator_redrive},
+    {"POST",   "/dead/purge",             "purgeDead",       SCOPE_ADMIN,  REQ_SMALL_BODY, .work = operator_purge_dead},
+    {"POST",   "/jobs/{id}/purge",        "purgeJob",        SCOPE_ADMIN,  REQ_NO_BODY, .work = operator_purge_job},
+    {"GET",    "/keys",                   "listKeys",        SCOPE_ADMIN,  REQ_NO_BODY, .work = key_routes_list},
+    {"POST",   "/keys",                   "createKey",       SCOPE_ADMIN,  REQ_SMALL_BODY, .work = key_routes_create},
+    {"GET",    "/keys/{id}",              "getKey",          SCOPE_ADMIN,  REQ_NO_BODY, .work = key_routes_get},
+    {"PUT",    "/keys/{id}",              "changeKey",       SCOPE_ADMIN,  REQ_SMALL_BODY, .work = key_routes_change},
+    {"DELETE", "/keys/{id}",              "revokeKey",       SCOPE_ADMIN,  REQ_NO_BODY, .work = key_routes_revoke},
+    {"POST",   "/keys/{id}/rotate",       "rotateKey",       SCOPE_ADMIN,  REQ_SMALL_BODY, .work = key_routes_rotate},
     {"GET",    "/capabilities",           "getCapabilities", SCOPE_READ | SCOPE_SUBMIT, REQ_NO_BODY, .work = meta_capabilities},
     {"GET",    "/openapi.json",           "getOpenapi",      0,            REQ_NO_BODY, .now = meta_openapi},
     {"GET",    "/docs",                   "getDocs",         0,            REQ_NO_BODY, .now = meta_docs},

@@ -137,12 +137,25 @@ static struct MHD_Response *prepared(struct answer *a)
     return mine;
 }
 
+static void add_rate(struct MHD_Response *response, const struct limit_state *s)
+{
+    char text[96];
+
+    snprintf(text, sizeof(text), "\"default\";q=%lld;w=60", (long long)s->quota);
+    MHD_add_response_header(response, "RateLimit-Policy", text);
+    snprintf(text, sizeof(text), "\"default\";r=%lld;t=%lld", (long long)s->remaining, (long long)s->reset_s);
+    MHD_add_response_header(response, "RateLimit", text);
+}
+
 static enum MHD_Result send_answer(struct req *r)
 {
     struct answer *a = r->answer;
-    struct MHD_Response *response = r->cors ? make_response(a) : prepared(a);
+    bool own = r->cors || r->rate.quota > 0; /* headers of this request alone */
+    struct MHD_Response *response = own ? make_response(a) : prepared(a);
     enum MHD_Result ok;
 
+    if (r->rate.quota > 0)
+        add_rate(response, &r->rate);
     if (r->cors) {
         MHD_add_response_header(response, "Access-Control-Allow-Origin", req_header(r, REQ_origin));
         MHD_add_response_header(response, "Access-Control-Expose-Headers", CORS_EXPOSED);
@@ -153,7 +166,7 @@ static enum MHD_Result send_answer(struct req *r)
     r->phase = REQ_PHASE_SENT;
     conn_enter(r->conn, CONN_BUSY);
     ok = MHD_queue_response(r->connection, (unsigned)a->status, response);
-    if (r->cors)
+    if (own)
         MHD_destroy_response(response);
     return ok;
 }
@@ -171,6 +184,9 @@ static void send_early(struct req *r)
                answer_reason(a->status), a->size);
     for (int i = 0; i < a->header_count; i++)
         buf_printf(&text, "%s: %s\r\n", a->headers[i].name, a->headers[i].value);
+    if (r->rate.quota > 0)
+        buf_printf(&text, "RateLimit-Policy: \"default\";q=%lld;w=60\r\nRateLimit: \"default\";r=%lld;t=%lld\r\n",
+                   (long long)r->rate.quota, (long long)r->rate.remaining, (long long)r->rate.reset_s);
     buf_add_str(&text, "\r\n");
     buf_add(&text, a->data, a->size);
     if (!text.failed && send(conn_fd(r->conn), text.data, text.size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
@@ -301,29 +317,23 @@ static int find_route(struct req *r, struct err *e)
     return 0;
 }
 
-static void answer_limited(struct req *r, const struct limit_state *s)
+/* Both kinds of excess are told with the fields of the RateLimit draft: requests here, quotas in req_problem. */
+static int check_rate(struct req *r, struct err *e)
 {
-    struct err e;
-
-    err_set(&e, ERR_rate_limited, "a key may do %lld requests a minute", (long long)s->quota);
-    req_problem(r, &e);
-    answer_set(r->answer, "Retry-After", "%lld", (long long)s->retry_after_s);
-    answer_header(r->answer, "RateLimit-Policy", "\"default\";q=%lld;w=60", (long long)s->quota);
-    answer_header(r->answer, "RateLimit", "\"default\";r=%lld;t=%lld", (long long)s->remaining, (long long)s->reset_s);
+    if (r->who.limits.rate_per_minute == 0 ||
+        limit_take(r->app->limit, r->who.tenant, r->who.limits.rate_per_minute, r->started_us, &r->rate))
+        return 0;
+    return err_set(e, ERR_rate_limited, "this key may do %lld requests a minute", (long long)r->rate.quota);
 }
 
 static int check_identity(struct req *r, struct err *e)
 {
-    struct limit_state limits;
-
     if (r->server->conf.open || r->route->scope == 0)
         return 0;
     if (keys_check(r->app->keys, req_header(r, REQ_authorization), &r->who, e))
         return -1;
-    if (r->app->limit && !limit_take(r->app->limit, r->who.tenant, r->started_us, &limits)) {
-        answer_limited(r, &limits);
-        return 0;
-    }
+    if (check_rate(r, e))
+        return -1;
     if ((r->who.scopes & r->route->scope) == 0)
         return err_set(e, ERR_forbidden_scope, "the API key lacks the scope %s",
                        r->route->scope == SCOPE_SUBMIT ? "submit"
@@ -338,6 +348,8 @@ static int begin_body(struct req *r, struct err *e)
 
     if (r->content_length > max)
         return err_set(e, ERR_payload_too_large, "the body may have %lld bytes", (long long)max);
+    if (r->route->body == REQ_UPLOAD && !conn_upload_begins(r->server->conns, r->conn))
+        return err_set(e, ERR_rate_limited, "too many uploads from this address at once");
     buf_init(&r->body, REQ_SMALL_BODY_MAX);
     return r->route->body == REQ_UPLOAD ? upload_begin(r, e) : 0;
 }
@@ -358,7 +370,13 @@ static void first_call(struct req *r, const char *version, bool *refused)
         r->content_length = strtoll(req_header(r, REQ_content_length), NULL, 10); /* a number, as the guard has seen */
     r->expects_continue = req_header(r, REQ_expect) && strcasecmp(req_header(r, REQ_expect), "100-continue") == 0;
     r->cors = cors_allows(r->app->config->cors_origins, req_header(r, REQ_origin));
-    if (find_route(r, &e) || (r->route && (check_identity(r, &e) || (!r->answer && begin_body(r, &e)))))
+    if (conn_crowded(r->conn)) {
+        *refused = true;
+        err_set(&e, ERR_rate_limited, "too many connections from this address");
+        req_problem(r, &e);
+        return;
+    }
+    if (find_route(r, &e) || (r->route && (check_identity(r, &e) || begin_body(r, &e))))
         req_problem(r, &e);
 }
 
@@ -514,6 +532,7 @@ static void on_completed(void *user, struct MHD_Connection *connection, void **c
         atomic_fetch_sub(&s->busy, 1);
     if (r->upload)
         upload_abandon(r->upload);
+    conn_upload_ended(s->conns, r->conn);
     if (r->answer) {
         stats_request(s->app->metrics, r->route ? r->route->path : "other", r->method, r->answer->status,
                       now_us() - r->started_us);
@@ -539,7 +558,8 @@ static void on_connection(void *user, struct MHD_Connection *connection, void **
         return;
     }
     info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    *context = conns_add(s->conns, info->connect_fd);
+    const union MHD_ConnectionInfo *peer = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    *context = conns_add(s->conns, info->connect_fd, peer ? peer->client_addr : NULL);
 }
 
 /* ---- life ---- */
@@ -560,7 +580,8 @@ int server_start(struct server **out, const struct server_conf *c, struct err *e
     }
     /* Later versions are strict by themselves and lay their memory out otherwise. */
     s->parses_in_place = strcmp(MHD_get_version(), "0.9.75") == 0;
-    s->conns = conns_start(c->header_ms, c->body_window_ms, too_slow);
+    s->conns = conns_start(&(struct conns_conf){c->header_ms, c->body_window_ms, c->connections_per_address,
+                                                c->uploads_per_address, too_slow});
     struct MHD_OptionItem options[] = {
         {MHD_OPTION_LISTEN_SOCKET, fd, NULL},
         {MHD_OPTION_CONNECTION_LIMIT, c->max_connections, NULL},

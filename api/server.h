@@ -18,7 +18,8 @@ struct server_conf {
     int max_connections;
     size_t connection_bytes;
     int64_t header_ms, body_window_ms;
-    bool open; /* no authentication: the ops listener */
+    int connections_per_address, uploads_per_address; /* 0 = no bound */
+    bool open;                                        /* no authentication: the ops listener */
 };
 
 /* Listens and answers from here on. internal when the address cannot be had, params_invalid when it is none. */

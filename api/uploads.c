@@ -164,11 +164,11 @@ void uploads_delete(struct req *r, struct worker *w)
     struct err e;
     struct answer *a;
 
-    (void)w;
     /* The record goes first: what is left without it is nobody's. */
     if (read_state(r->app, r->who.tenant, r->params[0], &u, &e) ||
         (snprintf(key, sizeof(key), "%sinfo.json", u.prefix), store_delete(r->app->store, key, &e)) ||
-        store_list(r->app->store, u.prefix, "", delete_chunk, r->app->store, &e)) {
+        store_list(r->app->store, u.prefix, "", delete_chunk, r->app->store, &e) ||
+        queue_upload_forget(w->queue, r->who.tenant, r->params[0], &e)) {
         fail(r, &e);
         return;
     }
@@ -181,7 +181,8 @@ void uploads_delete(struct req *r, struct worker *w)
 
 struct chunk {
     struct app *app;
-    char tenant[KEYS_ID_MAX + 1], id[ID_SIZE];
+    char tenant[KEY_ID_MAX + 1], id[ID_SIZE];
+    int64_t max_stored_bytes; /* 0 = no bound */
     bool create;
     bool body;      /* of a creation: a first chunk comes with it */
     int64_t offset; /* that the client named */
@@ -221,7 +222,7 @@ static void unlock(struct chunk *c, struct worker *w)
         log_err(LOG_WARN, "api.upload_not_unlocked", NULL, &e);
 }
 
-static int make_upload(struct chunk *c, struct err *e)
+static int make_upload(struct chunk *c, struct worker *w, struct err *e)
 {
     json_t *object = json_object();
     char key[STORE_KEY_MAX], *text;
@@ -232,6 +233,11 @@ static int make_upload(struct chunk *c, struct err *e)
     snprintf(key, sizeof(key), "%sinfo.json", c->upload.prefix);
     c->upload.created_ms = clock_wall_ms();
     c->upload.expires_ms = c->upload.created_ms + c->app->config->upload_age_ms;
+    if (queue_upload_count(w->queue, c->tenant, c->id, c->upload.length, c->upload.expires_ms, c->max_stored_bytes,
+                           e)) {
+        json_decref(object);
+        return -1;
+    }
     json_put_int(object, "length", c->upload.length);
     json_put_int(object, "created_ms", c->upload.created_ms);
     text = json_text(object, false);
@@ -245,7 +251,7 @@ static int begin(void *user, struct worker *w, struct err *e)
 {
     struct chunk *c = user;
 
-    if (c->create && make_upload(c, e))
+    if (c->create && make_upload(c, w, e))
         return -1;
     if (c->create && !c->body)
         return 0;
@@ -360,6 +366,7 @@ static struct chunk *chunk_new(struct req *r, struct taker *out)
         abort();
     c->app = r->app;
     text_copy(c->tenant, sizeof(c->tenant), r->who.tenant);
+    c->max_stored_bytes = r->who.limits.stored_bytes;
     id_random_hex(c->token, 16);
     spool_init(&c->spool);
     *out = (struct taker){c, begin, feed, refuse, finish, close_chunk};

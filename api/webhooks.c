@@ -1,7 +1,7 @@
 #include "webhooks.h"
 
 #include "app.h"
-#include "fields.h"
+#include "body.h"
 
 #include "base/clock.h"
 #include "base/hash.h"
@@ -140,33 +140,14 @@ static json_t *webhook_json(const char *id, const struct webhook *hook)
 /* The only member of a small JSON body; a new reference to the body in *out_body. */
 static int read_member(struct req *r, const char *name, json_t **out_body, const char **out, struct err *e)
 {
-    char type[64];
-    json_t *body, *value;
-    const char *key;
+    const char *const known[] = {name, NULL};
 
-    fields_media_type(req_header(r, REQ_content_type), type, sizeof(type));
-    if (strcmp(type, "application/json") != 0)
-        return err_set_field(e, ERR_unsupported_media_type, "Content-Type", "send application/json");
-    body = json_parse(r->body.data ? r->body.data : "", r->body.size, ERR_bad_request, e);
-    if (body == NULL)
+    if (body_object(r, false, known, out_body, e))
         return -1;
-    if (!json_is_object(body)) {
-        err_set(e, ERR_params_invalid, "the body must be a JSON object");
-        goto out;
-    }
-    json_object_foreach(body, key, value)
-    {
-        if (strcmp(key, name) != 0) {
-            err_set_field(e, ERR_params_invalid, key, "no such member; there is only %s", name);
-            goto out;
-        }
-    }
-    if (json_need_str(body, name, out, e))
-        goto out;
-    *out_body = body;
-    return 0;
-out:
-    json_decref(body);
+    if (json_need_str(*out_body, name, out, e) == 0)
+        return 0;
+    json_decref(*out_body);
+    *out_body = NULL;
     return -1;
 }
 

@@ -51,6 +51,8 @@ enum err_class {
     X(job_not_failed, 409, CLIENT, "The job has not failed")                                                           \
     X(job_has_no_result, 409, CLIENT, "The job ended without a result")                                                \
     X(result_not_ready, 409, RETRY, "The result is not ready")                                                         \
+    X(key_exists, 409, CLIENT, "There is a key with this id")                                                          \
+    X(key_not_changeable, 409, CLIENT, "This key cannot be changed")                                                   \
     X(upload_offset_conflict, 409, RETRY, "The upload offset does not match")                                          \
     X(job_purged, 410, CLIENT, "The job was deleted")                                                                  \
     X(upload_expired, 410, CLIENT, "The upload has expired")                                                           \

@@ -10,8 +10,8 @@
 
 struct audit {
     struct queue *queue;
-    json_t *counts; /* "pool:<pool>:<state>", "tenant:<tenant>:<state>", "ready:<pool>:<tenant>", "state:<state>" ->
-                       number */
+    json_t *counts; /* "pool:<pool>:<state>", "tenant:<tenant>:<state>", "tenant:<tenant>:stored" (bytes),
+                       "ready:<pool>:<tenant>", "state:<state>" -> number */
     int64_t jobs;
     int drift;
     void (*fn)(void *user, const char *what);
@@ -27,11 +27,16 @@ static void report(struct audit *t, const char *what, int64_t is, int64_t should
         t->fn(t->user, line);
 }
 
-static void count(struct audit *t, const char *kind, const char *a, const char *b)
+static void add(struct audit *t, const char *kind, const char *a, const char *b, int64_t by)
 {
     char name[256];
     snprintf(name, sizeof name, "%s:%.63s:%.63s", kind, a, b);
-    json_put_int(t->counts, name, json_integer_value(json_object_get(t->counts, name)) + 1);
+    json_put_int(t->counts, name, json_integer_value(json_object_get(t->counts, name)) + by);
+}
+
+static void count(struct audit *t, const char *kind, const char *a, const char *b)
+{
+    add(t, kind, a, b, 1);
 }
 
 static int64_t counted(const struct audit *t, const char *kind, const char *a, const char *b)
@@ -91,6 +96,15 @@ static int expect_number(struct audit *t, const char *verb, const char *name, co
     return 0;
 }
 
+/* A number among the fields of a job. */
+static int64_t number_in(const redisReply *fields, const char *name)
+{
+    for (size_t i = 0; i + 1 < fields->elements; i += 2)
+        if (strcmp(queue__text_at(fields, i), name) == 0)
+            return queue__int_at(fields, i + 1);
+    return 0;
+}
+
 static int audit_job(struct audit *t, const char *key, struct err *e)
 {
     struct queue_args a = {0};
@@ -103,6 +117,7 @@ static int audit_job(struct audit *t, const char *key, struct err *e)
     if (!r)
         return -1;
     queue__read_job(id, r, &j);
+    add(t, "tenant", j.tenant, "stored", number_in(r, "bytes"));
     freeReplyObject(r);
     const char *state = job_state_name(j.state);
     t->jobs++;
@@ -187,6 +202,11 @@ static int audit_pool(struct audit *t, const char *key, struct err *e)
 
 static int audit_tenant(struct audit *t, const char *key, struct err *e)
 {
+    const char *name = strrchr(key, ':') + 1;
+    char hash[256];
+    snprintf(hash, sizeof hash, "tenant:%.63s", name);
+    if (expect_number(t, "HGET", hash, "stored", counted(t, "tenant", name, "stored"), e) != 0)
+        return -1;
     return audit_counters(t, key, "tenant", e);
 }
 

@@ -22,6 +22,14 @@ static int64_t cost_of(const struct manifest *m)
     return m->video.frames > 1 ? m->video.frames : 1;
 }
 
+static int64_t input_bytes(const struct manifest *m)
+{
+    int64_t sum = m->video.bytes + m->palette.bytes + m->timesheet.bytes;
+    for (int i = 0; i < m->reference_count; i++)
+        sum += m->references[i].bytes;
+    return sum;
+}
+
 static void add_manifest(struct queue_args *a, const struct manifest *m, const char *manifest_key)
 {
     queue__str(a, m->id);
@@ -40,25 +48,30 @@ static void add_manifest(struct queue_args *a, const struct manifest *m, const c
     queue__int(a, cost_of(m));
 }
 
-static int enqueue(struct queue *q, const struct manifest *m, const char *manifest_key, int64_t max_queued,
+static int enqueue(struct queue *q, const struct manifest *m, const char *manifest_key, const struct queue_quota *quota,
                    int64_t idem_keep_ms, bool recovered, enum queue_enqueued *out, char out_other[ID_SIZE],
                    struct err *e)
 {
     struct queue_args a = {0};
     int result = 0;
     add_manifest(&a, m, manifest_key);
-    queue__int(&a, max_queued);
+    queue__int(&a, quota->queued > 0 ? quota->queued : INT64_MAX);
     queue__str(&a, m->idempotency_key);
     queue__str(&a, m->fingerprint);
     queue__int(&a, idem_keep_ms);
     queue__str(&a, recovered ? "1" : "0");
     queue__int(&a, id_random_seed() % 1000);
+    queue__int(&a, input_bytes(m));
+    queue__int(&a, quota->stored_bytes);
     redisReply *r = queue__run(q, SCRIPT_enqueue, &a, e);
     if (!r)
         return -1;
     const char *word = queue__text_at(r, 0);
     if (strcmp(word, "FULL") == 0)
-        result = err_set(e, ERR_quota_queued, "%lld jobs are queued already", (long long)max_queued);
+        result = err_set(e, ERR_quota_queued, "%lld jobs are queued already", (long long)quota->queued);
+    else if (strcmp(word, "STORED") == 0)
+        result = err_set(e, ERR_quota_storage, "of the %lld bytes that this key may store too few are left",
+                         (long long)quota->stored_bytes);
     else if (strcmp(word, "KEY") == 0 && text_copy(out_other, ID_SIZE, queue__text_at(r, 1)) == 0)
         *out = QUEUE_KEY_TAKEN;
     else if (strcmp(word, "DUP") == 0)
@@ -69,17 +82,18 @@ static int enqueue(struct queue *q, const struct manifest *m, const char *manife
     return result;
 }
 
-int queue_enqueue(struct queue *q, const struct manifest *m, const char *manifest_key, int64_t max_queued,
+int queue_enqueue(struct queue *q, const struct manifest *m, const char *manifest_key, const struct queue_quota *quota,
                   int64_t idem_keep_ms, enum queue_enqueued *out, char out_other[ID_SIZE], struct err *e)
 {
-    return enqueue(q, m, manifest_key, max_queued, idem_keep_ms, false, out, out_other, e);
+    return enqueue(q, m, manifest_key, quota, idem_keep_ms, false, out, out_other, e);
 }
 
 int queue_recover(struct queue *q, const struct manifest *m, const char *manifest_key, int64_t idem_keep_ms,
                   enum queue_enqueued *out, struct err *e)
 {
+    static const struct queue_quota none = {0};
     char other[ID_SIZE];
-    return enqueue(q, m, manifest_key, INT64_MAX, idem_keep_ms, true, out, other, e);
+    return enqueue(q, m, manifest_key, &none, idem_keep_ms, true, out, other, e);
 }
 
 /* ---- idempotency ---- */
@@ -144,6 +158,16 @@ static void pair_json(struct queue_args *a, const char *name, json_t *value)
     add_json(a, value);
 }
 
+static void add_held(struct queue_args *a, const struct manifest *m, const struct job *j,
+                     const struct queue_segment *segments, int segment_count)
+{
+    int64_t of_segments = 0;
+    for (int i = 0; i < segment_count; i++)
+        of_segments += segments[i].bytes + segments[i].state_bytes;
+    pair_int(a, "segbytes", of_segments);
+    pair_int(a, "bytes", input_bytes(m) + of_segments + (j->state == JOB_SUCCEEDED ? j->result_bytes : 0));
+}
+
 static void add_ended_job(struct queue_args *a, const struct manifest *m, const struct job *j)
 {
     pair(a, "state", job_state_name(j->state));
@@ -198,6 +222,7 @@ int queue_restore(struct queue *q, const struct manifest *m, const struct job *j
     struct queue_args job = {0}, a = {0};
     char text[1024];
     add_ended_job(&job, m, j);
+    add_held(&job, m, j, segments, segment_count);
     queue__str(&a, m->id);
     queue__str(&a, m->tenant);
     queue__str(&a, job_state_name(j->state));

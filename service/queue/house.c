@@ -217,6 +217,99 @@ int queue_tenant(struct queue *q, const char *tenant, double weight, int64_t max
     return run_number(q, &a, NULL, e);
 }
 
+int queue_shares(struct queue *q, const struct queue_share *shares, int count, struct err *e)
+{
+    enum { BATCH = 100 };
+    for (int first = 0; first < count; first += BATCH) {
+        struct queue_args a = {0};
+        for (int i = first; i < count && i < first + BATCH; i++) {
+            queue__str(&a, shares[i].tenant);
+            queue__int(&a, shares[i].weight);
+            queue__int(&a, shares[i].max_running);
+        }
+        redisReply *r = queue__run(q, SCRIPT_shares, &a, e);
+        if (!r)
+            return -1;
+        freeReplyObject(r);
+    }
+    return 0;
+}
+
+/* ---- what tenants have ---- */
+
+static redisReply *usage(struct queue *q, const char *tenant, const char *upload_id, int64_t bytes, int64_t expires_ms,
+                         int64_t max_stored_bytes, struct err *e)
+{
+    struct queue_args a = {0};
+    queue__str(&a, tenant);
+    queue__str(&a, upload_id);
+    queue__int(&a, bytes);
+    queue__int(&a, expires_ms);
+    queue__int(&a, max_stored_bytes);
+    return queue__run(q, SCRIPT_usage, &a, e);
+}
+
+int queue_usage(struct queue *q, const char *tenant, struct queue_usage *out, struct err *e)
+{
+    redisReply *r = usage(q, tenant, "", 0, 0, 0, e);
+    if (!r)
+        return -1;
+    *out = (struct queue_usage){queue__int_at(r, 0), queue__int_at(r, 1), queue__int_at(r, 2), queue__int_at(r, 3)};
+    freeReplyObject(r);
+    return 0;
+}
+
+int queue_upload_count(struct queue *q, const char *tenant, const char *upload_id, int64_t bytes, int64_t expires_ms,
+                       int64_t max_stored_bytes, struct err *e)
+{
+    redisReply *r = usage(q, tenant, upload_id, bytes, expires_ms, max_stored_bytes, e);
+    if (!r)
+        return -1;
+    bool counted = queue__int_at(r, 4) != 0;
+    freeReplyObject(r);
+    return counted ? 0
+                   : err_set(e, ERR_quota_storage, "of the %lld bytes that this key may store too few are left",
+                             (long long)max_stored_bytes);
+}
+
+int queue_upload_forget(struct queue *q, const char *tenant, const char *upload_id, struct err *e)
+{
+    struct queue_args a = {0};
+    char name[128];
+    snprintf(name, sizeof name, QUEUE_PREFIX "uploads:%.63s", tenant);
+    queue__str(&a, "HDEL");
+    queue__str(&a, name);
+    queue__str(&a, upload_id);
+    return run_number(q, &a, NULL, e);
+}
+
+/* ---- counters across programs ---- */
+
+int queue_counter(struct queue *q, const char *name, int64_t *out, struct err *e)
+{
+    struct queue_args a = {0};
+    char key[128];
+    snprintf(key, sizeof key, QUEUE_PREFIX "counter:%.63s", name);
+    queue__str(&a, "GET");
+    queue__str(&a, key);
+    redisReply *r = queue__command(q, &a, 0, e);
+    if (!r)
+        return -1;
+    *out = r->type == REDIS_REPLY_STRING ? strtoll(r->str, NULL, 10) : 0;
+    freeReplyObject(r);
+    return 0;
+}
+
+int queue_bump(struct queue *q, const char *name, struct err *e)
+{
+    struct queue_args a = {0};
+    char key[128];
+    snprintf(key, sizeof key, QUEUE_PREFIX "counter:%.63s", name);
+    queue__str(&a, "INCR");
+    queue__str(&a, key);
+    return run_number(q, &a, NULL, e);
+}
+
 /* ---- for the ledger ---- */
 
 static int ids_of(redisReply *r, queue_id *out, int max)

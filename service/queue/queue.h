@@ -41,11 +41,26 @@ enum queue_enqueued {
     QUEUE_DUPLICATE, /* this id is known already (or was deleted) */
     QUEUE_KEY_TAKEN, /* another job has this idempotency key; nothing was enqueued */
 };
+/* What one tenant may have; 0 = no bound. */
+struct queue_quota {
+    int64_t queued;       /* jobs queued or waiting */
+    int64_t stored_bytes; /* of inputs, segments, results and uploads */
+};
 /* Puts the job of a stored manifest in, and with it, in the same step, the manifest's idempotency key for idem_keep_ms
- * (whoever holds the reservation). quota_queued when the tenant has max_queued jobs queued or waiting. out_other: the
- * job that has the key, on QUEUE_KEY_TAKEN. */
-int queue_enqueue(struct queue *q, const struct manifest *m, const char *manifest_key, int64_t max_queued,
+ * (whoever holds the reservation). quota_queued, quota_storage. out_other: the job that has the key, on
+ * QUEUE_KEY_TAKEN. */
+int queue_enqueue(struct queue *q, const struct manifest *m, const char *manifest_key, const struct queue_quota *quota,
                   int64_t idem_keep_ms, enum queue_enqueued *out, char out_other[ID_SIZE], struct err *e);
+
+struct queue_usage {
+    int64_t queued, waiting, running, stored_bytes;
+};
+int queue_usage(struct queue *q, const char *tenant, struct queue_usage *out, struct err *e);
+/* Counts a resumable upload against its tenant until expires_ms (wall). quota_storage when it would go past
+ * max_stored_bytes (0 = no bound). Counts are forgotten with Redis. */
+int queue_upload_count(struct queue *q, const char *tenant, const char *upload_id, int64_t bytes, int64_t expires_ms,
+                       int64_t max_stored_bytes, struct err *e);
+int queue_upload_forget(struct queue *q, const char *tenant, const char *upload_id, struct err *e);
 
 /* ---- idempotency: reserve before work; enqueue commits; release where no job came of it ---- */
 enum queue_idem { QUEUE_IDEM_RESERVED, QUEUE_IDEM_REPLAY, QUEUE_IDEM_IN_PROGRESS };
@@ -159,6 +174,15 @@ int queue_depths(struct queue *q, struct queue_depth *out, int max, int *count, 
 int queue_pause(struct queue *q, const char *pool, bool paused, struct err *e); /* pool_not_found */
 /* Share of a tenant: weight (1 = as everyone) and most jobs at once (0 = no bound). */
 int queue_tenant(struct queue *q, const char *tenant, double weight, int64_t max_running, struct err *e);
+struct queue_share {
+    char tenant[64];
+    int64_t weight, max_running;
+};
+/* The same for many; only what is new is written. */
+int queue_shares(struct queue *q, const struct queue_share *shares, int count, struct err *e);
+/* A number that all programs see: how often queue_bump was called with this name. */
+int queue_counter(struct queue *q, const char *name, int64_t *out, struct err *e);
+int queue_bump(struct queue *q, const char *name, struct err *e);
 
 /* Compares every counter and index with the jobs themselves; *out_drift = how many differ (0 is healthy). Each is
  * told to fn (may be NULL). Meant for a quiet queue: what moves meanwhile may be counted. */

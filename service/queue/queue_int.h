@@ -42,7 +42,9 @@
     X(retry)                                                                                                           \
     X(segment)                                                                                                         \
     X(settled)                                                                                                         \
-    X(unlock)
+    X(shares)                                                                                                          \
+    X(unlock)                                                                                                          \
+    X(usage)
 
 enum queue_script {
 #define QUEUE_SCRIPT_ENUM(name) SCRIPT_##name,

@@ -52,7 +52,7 @@ static void enqueue(struct queue *q, int64_t *us, int count)
         snprintf(m.tenant, sizeof m.tenant, "tenant%d", i % 20);
         snprintf(m.pool, sizeof m.pool, "demo");
         int64_t before = now_us();
-        if (queue_enqueue(q, &m, "v1/t/20261123/j/manifest.json", INT64_MAX, 1000, &how, other, &e) != 0)
+        if (queue_enqueue(q, &m, "v1/t/20261123/j/manifest.json", &(struct queue_quota){0}, 1000, &how, other, &e) != 0)
             die("enqueue", &e);
         us[i] = now_us() - before;
         manifest_free(&m);

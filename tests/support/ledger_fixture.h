@@ -64,7 +64,7 @@ static inline void accept(struct manifest *m, char key[MANIFEST_KEY_MAX])
     OK(manifest_sibling(prefix, "in/video.mp4", m->video.key));
     OK(store_put_bytes(store, m->video.key, "video", 5, &e));
     OK(ledger_write_manifest(&ledger, m, key, &e));
-    OK(queue_enqueue(queue, m, key, 1000, 60000, &how, other, &e));
+    OK(queue_enqueue(queue, m, key, &(struct queue_quota){.queued = 1000}, 60000, &how, other, &e));
     assert_int_equal(how, QUEUE_NEW);
 }
 

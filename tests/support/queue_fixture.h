@@ -77,7 +77,7 @@ static inline void put_manifest(struct queue *q, struct manifest *m, char out[ID
     char key[MANIFEST_KEY_MAX], other[ID_SIZE];
     struct err e = {0};
     snprintf(key, sizeof key, "v1/%s/20261123/%s/manifest.json", m->tenant, m->id);
-    if (queue_enqueue(q, m, key, 1000000, 60000, &how, other, &e) != 0)
+    if (queue_enqueue(q, m, key, &(struct queue_quota){.queued = 1000000}, 60000, &how, other, &e) != 0)
         fail_msg("enqueue: %s", e.detail);
     assert_int_equal(how, QUEUE_NEW);
     if (out)

@@ -40,6 +40,23 @@ local function index(command, id, tenant, state)
   end
 end
 
+-- What a job has in the store counts against its tenant.
+local function hold(id, tenant, by)
+  if by == 0 then return end
+  redis.call('HINCRBY', key(id), 'bytes', int(by))
+  redis.call('HINCRBY', q .. 'tenant:' .. tenant, 'stored', int(by))
+end
+
+-- Bytes of a tenant's resumable uploads; what has expired is forgotten on the way.
+local function uploading(tenant)
+  local name, sum, all = q .. 'uploads:' .. tenant, 0, redis.call('HGETALL', q .. 'uploads:' .. tenant)
+  for i = 1, #all, 2 do
+    local bytes, expires = string.match(all[i + 1], '^(%d+)|(%d+)$')
+    if number(expires) > now then sum = sum + number(bytes) else redis.call('HDEL', name, all[i]) end
+  end
+  return sum
+end
+
 -- ready:<pool>:<tenant> holds ids by rank; flows:<pool> the tenants that have any, by virtual time.
 local function enter_flow(id, pool, tenant, rank)
   local flows = q .. 'flows:' .. pool

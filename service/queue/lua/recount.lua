@@ -15,13 +15,14 @@ local function add(kind, name, state)
 end
 for _, k in ipairs(jobs) do
   local id = string.sub(k, #q + 5)
-  local j = redis.call('HMGET', k, 'state', 'tenant', 'pool', 'rank', 'expires')
+  local j = redis.call('HMGET', k, 'state', 'tenant', 'pool', 'rank', 'expires', 'bytes')
   local state, tenant, pool = j[1] or 'none', j[2] or '', j[3] or ''
   for _, owner in ipairs({tenant, '*'}) do
     wants('idx:' .. owner .. ':any', id, 0)
     wants('idx:' .. owner .. ':' .. state, id, 0)
   end
   add('tenant', tenant, state)
+  counts.tenant[tenant].stored = (counts.tenant[tenant].stored or 0) + number(j[6])
   add('pool', pool, state)
   if state == 'queued' then
     wants('ready:' .. pool .. ':' .. tenant, id, number(j[4]))
@@ -62,13 +63,13 @@ for _, name in ipairs(rest) do settle(name) end
 for kind, names in pairs(counts) do
   for _, k in ipairs(redis.call('KEYS', q .. kind .. ':*')) do
     local name = string.sub(k, #q + #kind + 2)
-    names[name] = names[name] or {queued = 0, waiting = 0, running = 0}
+    names[name] = names[name] or {queued = 0, waiting = 0, running = 0, stored = kind == 'tenant' and 0 or nil}
   end
   for name, states in pairs(names) do
     for state, should in pairs(states) do
       local hash = q .. kind .. ':' .. name
       if number(redis.call('HGET', hash, state)) ~= should then
-        redis.call('HSET', hash, state, should)
+        redis.call('HSET', hash, state, int(should))
         changed = changed + 1
       end
     end

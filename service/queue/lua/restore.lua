@@ -6,6 +6,9 @@ local id, tenant, last = ARGV[1], ARGV[2], 8 + ARGV[8]
 if redis.call('EXISTS', key(id), q .. 'tomb:' .. id) > 0 then return 'DUP' end
 for i = 9, last, 2 do redis.call('HSET', key(id), ARGV[i], ARGV[i + 1]) end
 for i = last + 1, #ARGV, 2 do redis.call('HSET', q .. 'seg:' .. id, ARGV[i], ARGV[i + 1]) end
+local bytes = number(fields(id, 'bytes')[1])
+redis.call('HSET', key(id), 'bytes', '0')
+hold(id, tenant, bytes)
 redis.call('SADD', q .. 'pools', fields(id, 'pool')[1])
 index('ZADD', id, tenant, 'any')
 index('ZADD', id, tenant, ARGV[3])

@@ -2,11 +2,13 @@
 -- ARGV: 1 id, 2 epoch, 3 plan hash, 4 number, 5 'key|sha256|bytes|first_frame|frames|epoch|state key|sha256|bytes'
 -- Returns 'NEW', 'SAME', 'KEPT' (another content was first) or 'LOST'.
 local id, segments = ARGV[1], q .. 'seg:' .. ARGV[1]
-local j = fields(id, 'state', 'epoch')
+local j = fields(id, 'state', 'epoch', 'tenant', 'segbytes')
 if j[1] ~= 'running' or j[2] ~= ARGV[2] then return 'LOST' end
 if redis.call('HGET', segments, '_plan') ~= ARGV[3] then
   redis.call('DEL', segments)
   redis.call('HSET', segments, '_plan', ARGV[3])
+  hold(id, j[3], -number(j[4]))
+  redis.call('HDEL', key(id), 'segbytes')
 end
 local first = redis.call('HGET', segments, ARGV[4])
 if first then
@@ -15,6 +17,9 @@ if first then
   return 'KEPT'
 end
 redis.call('HSET', segments, ARGV[4], ARGV[5])
+local bytes = number(string.match(ARGV[5], '^[^|]*|[^|]*|(%d+)|')) + number(string.match(ARGV[5], '|(%d+)$'))
+redis.call('HINCRBY', key(id), 'segbytes', int(bytes))
+hold(id, j[3], bytes)
 redis.call('HSET', key(id), 'segd', redis.call('HLEN', segments) - 1)
 bump(id, 'segment')
 return 'NEW'

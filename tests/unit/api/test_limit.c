@@ -8,54 +8,54 @@
 
 static void a_minutes_worth_may_come_at_once_and_then_one_by_one(void **state)
 {
-    struct limit *l = limit_new(60);
+    struct limit *l = limit_new();
     struct limit_state s;
     int64_t now = 5000000;
 
     (void)state;
     for (int i = 0; i < 60; i++) {
-        assert_true(limit_take(l, "anna", now, &s));
+        assert_true(limit_take(l, "anna", 60, now, &s));
         assert_int_equal(s.remaining, 59 - i);
     }
-    assert_false(limit_take(l, "anna", now, &s));
+    assert_false(limit_take(l, "anna", 60, now, &s));
     assert_int_equal(s.remaining, 0);
     assert_int_equal(s.retry_after_s, 1);
     assert_int_equal(s.reset_s, 60);
     assert_int_equal(s.quota, 60);
-    assert_true(limit_take(l, "bert", now, &s));
+    assert_true(limit_take(l, "bert", 60, now, &s));
     now += 999999;
-    assert_false(limit_take(l, "anna", now, &s));
+    assert_false(limit_take(l, "anna", 60, now, &s));
     now += 1;
-    assert_true(limit_take(l, "anna", now, &s));
-    assert_false(limit_take(l, "anna", now, &s));
+    assert_true(limit_take(l, "anna", 60, now, &s));
+    assert_false(limit_take(l, "anna", 60, now, &s));
     now += 60000000;
-    assert_true(limit_take(l, "anna", now, &s));
+    assert_true(limit_take(l, "anna", 60, now, &s));
     assert_int_equal(s.remaining, 59);
     limit_free(l);
 }
 
 static void refused_requests_do_not_count(void **state)
 {
-    struct limit *l = limit_new(1);
+    struct limit *l = limit_new();
     struct limit_state s;
 
     (void)state;
-    assert_true(limit_take(l, "a", 0, &s));
+    assert_true(limit_take(l, "a", 1, 0, &s));
     for (int i = 0; i < 1000; i++)
-        assert_false(limit_take(l, "a", i, &s));
+        assert_false(limit_take(l, "a", 1, i, &s));
     assert_int_equal(s.retry_after_s, 60);
-    assert_true(limit_take(l, "a", 60000000, &s));
+    assert_true(limit_take(l, "a", 1, 60000000, &s));
     limit_free(l);
 }
 
 static void great_rates_are_no_trouble(void **state)
 {
-    struct limit *l = limit_new(1000000000);
+    struct limit *l = limit_new();
     struct limit_state s;
 
     (void)state;
     for (int i = 0; i < 1000; i++)
-        assert_true(limit_take(l, "a", i, &s));
+        assert_true(limit_take(l, "a", 1000000000, i, &s));
     limit_free(l);
 }
 

@@ -457,7 +457,7 @@ static void a_deleted_job_leaves_a_tombstone_that_refuses_its_id(void **state)
     assert_int_equal(e.code, ERR_job_purged);
     fill_manifest(&m, "t", "demo");
     memcpy(m.id, id, ID_SIZE);
-    assert_int_equal(queue_enqueue(queue, &m, "k", 10, 1000, &how, other, &e), 0);
+    assert_int_equal(queue_enqueue(queue, &m, "k", &(struct queue_quota){.queued = 10}, 1000, &how, other, &e), 0);
     assert_int_equal(how, QUEUE_DUPLICATE);
     manifest_free(&m);
     assert_int_equal(queue_get(queue, "j0_01JABCDEFGHJKMNPQRSTVWXYZ0", &j, &e), -1);

@@ -54,7 +54,7 @@ static void one_lost_reply_is_healed_without_the_caller_noticing(void **state)
         char other[ID_SIZE];
         enum queue_enqueued how;
         /* With at most one loss the answer is what it would have been. */
-        int failed = queue_enqueue(q, &m, "key", 1000, 1000, &how, other, &e);
+        int failed = queue_enqueue(q, &m, "key", &(struct queue_quota){.queued = 1000}, 1000, &how, other, &e);
         if (failed == 0)
             assert_int_equal(how, QUEUE_NEW);
         else
@@ -118,7 +118,7 @@ static void step_enqueue(struct walker *w, struct err *e)
     fill_manifest(&m, tenants[rand_r(&w->seed) % 3], "demo");
     m.priority = rand_r(&w->seed) % 10;
     memcpy(walk.ids[n], m.id, ID_SIZE);
-    walk.accepted[n] = queue_enqueue(w->q, &m, "key", 1000, 1000, &how, other, e) == 0;
+    walk.accepted[n] = queue_enqueue(w->q, &m, "key", &(struct queue_quota){.queued = 1000}, 1000, &how, other, e) == 0;
     manifest_free(&m);
 }
 
@@ -374,7 +374,7 @@ static void memory_that_ran_out_is_trouble_of_the_server(void **state)
     (void)state;
     redis_ask(&redis, reply, sizeof reply, 4, (const char *[]){"CONFIG", "SET", "maxmemory", "1"});
     fill_manifest(&m, "t", "demo");
-    assert_int_equal(queue_enqueue(queue, &m, "k", 10, 1000, &how, other, &e), -1);
+    assert_int_equal(queue_enqueue(queue, &m, "k", &(struct queue_quota){.queued = 10}, 1000, &how, other, &e), -1);
     assert_int_equal(e.code, ERR_dependency_redis);
     redis_ask(&redis, reply, sizeof reply, 4, (const char *[]){"CONFIG", "SET", "maxmemory", "0"});
     manifest_free(&m);

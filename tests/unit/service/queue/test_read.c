@@ -242,7 +242,8 @@ static void following_the_stream_waits_for_what_comes(void **state)
         char other[ID_SIZE];
         clock_sleep_ms(50);
         fill_manifest(&m, "t", "demo");
-        _exit(queue_new(&q, redis.url, &e) != 0 || queue_enqueue(q, &m, "k", 10, 1000, &how, other, &e) != 0);
+        _exit(queue_new(&q, redis.url, &e) != 0 ||
+              queue_enqueue(q, &m, "k", &(struct queue_quota){.queued = 10}, 1000, &how, other, &e) != 0);
     }
     assert_int_equal(queue_events(queue, "$", 5000, events, 4, &e), 1);
     assert_string_equal(events[0].type, "state");
@@ -327,7 +328,7 @@ static void one_key_makes_one_job(void **state)
     fill_manifest(&m, "t", "demo");
     strcpy(m.idempotency_key, "k e|y");
     manifest_fingerprint(&m);
-    assert_int_equal(queue_enqueue(queue, &m, "k", 10, 60000, &how, other, &e), 0);
+    assert_int_equal(queue_enqueue(queue, &m, "k", &(struct queue_quota){.queued = 10}, 60000, &how, other, &e), 0);
     assert_int_equal(how, QUEUE_NEW);
     assert_int_equal(queue_idem_release(queue, "t", "k e|y", "h1", &e), 0); /* too late */
     assert_int_equal(queue_idem_reserve(queue, "t", "k e|y", "h2", 1000, &idem, id, fingerprint, &e), 0);
@@ -336,10 +337,11 @@ static void one_key_makes_one_job(void **state)
     assert_string_equal(fingerprint, m.fingerprint);
     fill_manifest(&second, "t", "demo");
     strcpy(second.idempotency_key, "k e|y");
-    assert_int_equal(queue_enqueue(queue, &second, "k", 10, 60000, &how, other, &e), 0);
+    assert_int_equal(queue_enqueue(queue, &second, "k", &(struct queue_quota){.queued = 10}, 60000, &how, other, &e),
+                     0);
     assert_int_equal(how, QUEUE_KEY_TAKEN);
     assert_string_equal(other, m.id);
-    assert_int_equal(queue_enqueue(queue, &m, "k", 10, 60000, &how, other, &e), 0);
+    assert_int_equal(queue_enqueue(queue, &m, "k", &(struct queue_quota){.queued = 10}, 60000, &how, other, &e), 0);
     assert_int_equal(how, QUEUE_DUPLICATE);
     manifest_free(&m);
     manifest_free(&second);

@@ -160,7 +160,8 @@ static void a_waiting_worker_wakes_when_work_comes(void **state)
         char other[ID_SIZE];
         clock_sleep_ms(100);
         fill_manifest(&m, "t", "demo");
-        _exit(queue_new(&q, redis.url, &e) != 0 || queue_enqueue(q, &m, "k", 10, 1000, &how, other, &e) != 0);
+        _exit(queue_new(&q, redis.url, &e) != 0 ||
+              queue_enqueue(q, &m, "k", &(struct queue_quota){.queued = 10}, 1000, &how, other, &e) != 0);
     }
     assert_int_equal(queue_claim(queue, "w", "n", pools, 1, LEASE_MS, 5000, &lease, &e), 1);
     assert_in_range(clock_mono_ms() - before_ms, 90, 900);
@@ -197,11 +198,89 @@ static void the_quota_counts_what_is_queued_and_waiting(void **state)
     (void)state;
     put_many("t", 2, 1);
     fill_manifest(&m, "t", "demo");
-    assert_int_equal(queue_enqueue(queue, &m, "k", 2, 1000, &how, other, &e), -1);
+    assert_int_equal(queue_enqueue(queue, &m, "k", &(struct queue_quota){.queued = 2}, 1000, &how, other, &e), -1);
     assert_int_equal(e.code, ERR_quota_queued);
-    assert_int_equal(queue_enqueue(queue, &m, "k", 3, 1000, &how, other, &e), 0);
+    assert_int_equal(queue_enqueue(queue, &m, "k", &(struct queue_quota){.queued = 3}, 1000, &how, other, &e), 0);
     manifest_free(&m);
     no_drift();
+}
+
+static void the_quota_counts_the_bytes_of_inputs_segments_results_and_uploads(void **state)
+{
+    struct queue_quota quota = {.stored_bytes = 1000};
+    struct queue_usage usage;
+    struct manifest m;
+    enum queue_enqueued how;
+    char other[ID_SIZE];
+    struct err e = {0};
+    (void)state;
+    assert_int_equal(queue_upload_count(queue, "t", "u1", 700, INT64_MAX / 1000000, 1000, &e), 0);
+    assert_int_equal(queue_upload_count(queue, "t", "u2", 301, INT64_MAX / 1000000, 1000, &e), -1);
+    assert_int_equal(e.code, ERR_quota_storage);
+    assert_int_equal(queue_upload_count(queue, "t", "gone", 300, 1, 1000, &e), 0); /* expired long ago */
+    fill_manifest(&m, "t", "demo");
+    m.video.bytes = 300;
+    m.references[0].bytes = 1;
+    m.reference_count = 1;
+    assert_int_equal(queue_enqueue(queue, &m, "k", &quota, 1000, &how, other, &e), -1);
+    assert_int_equal(e.code, ERR_quota_storage);
+    assert_int_equal(queue_upload_forget(queue, "t", "u1", &e), 0);
+    assert_int_equal(queue_enqueue(queue, &m, "k", &quota, 1000, &how, other, &e), 0);
+    assert_int_equal(queue_usage(queue, "t", &usage, &e), 0);
+    assert_int_equal(usage.stored_bytes, 301);
+    assert_int_equal(usage.queued, 1);
+    no_drift();
+
+    struct queue_lease lease;
+    claim(&lease);
+    struct queue_segment segment = {.n = 0,
+                                    .key = "s",
+                                    .sha256 = "5",
+                                    .bytes = 40,
+                                    .state_key = "c",
+                                    .state_sha256 = "6",
+                                    .state_bytes = 2,
+                                    .frames = 1};
+    enum queue_segment_put put;
+    assert_int_equal(queue_segment_commit(queue, &lease, "plan", &segment, &put, &e), 0);
+    assert_int_equal(queue_segment_commit(queue, &lease, "plan", &segment, &put, &e), 0);
+    assert_int_equal(queue_usage(queue, "t", &usage, &e), 0);
+    assert_int_equal(usage.stored_bytes, 343);
+    segment.bytes = 10;
+    assert_int_equal(queue_segment_commit(queue, &lease, "other plan", &segment, &put, &e), 0);
+    assert_int_equal(queue_usage(queue, "t", &usage, &e), 0);
+    assert_int_equal(usage.stored_bytes, 313);
+    struct queue_result result = {.key = "r", .sha256 = "7", .content_type = "video/mp4", .bytes = 500, .frames = 1};
+    enum queue_end end;
+    assert_int_equal(queue_complete(queue, &lease, &result, &end, &e), 0);
+    assert_int_equal(queue_usage(queue, "t", &usage, &e), 0);
+    assert_int_equal(usage.stored_bytes, 813);
+    no_drift();
+    assert_int_equal(queue_delete(queue, m.id, 1000, &e), 0);
+    assert_int_equal(queue_usage(queue, "t", &usage, &e), 0);
+    assert_int_equal(usage.stored_bytes, 0);
+    manifest_free(&m);
+    no_drift();
+}
+
+static void shares_are_told_in_bulk(void **state)
+{
+    struct queue_share shares[250] = {{.tenant = ""}};
+    struct queue_lease lease;
+    struct err e = {0};
+    (void)state;
+    for (int i = 0; i < 250; i++) {
+        snprintf(shares[i].tenant, sizeof shares[i].tenant, "t%d", i);
+        shares[i].weight = 1;
+        shares[i].max_running = i == 7 ? 1 : 0;
+    }
+    assert_int_equal(queue_shares(queue, shares, 250, &e), 0);
+    put_many("t7", 2, 1);
+    claim(&lease);
+    assert_int_equal(claim_as(queue, "w", LEASE_MS, &lease), 0);
+    shares[7].max_running = 0;
+    assert_int_equal(queue_shares(queue, shares, 250, &e), 0);
+    assert_int_equal(claim_as(queue, "w", LEASE_MS, &lease), 1);
 }
 
 static void depths_tell_how_much_there_is_and_how_it_went(void **state)
@@ -265,6 +344,8 @@ int main(void)
         cmocka_unit_test_setup(a_waiting_worker_wakes_when_work_comes, flush),
         cmocka_unit_test_setup(the_place_in_the_queue_counts_those_before, flush),
         cmocka_unit_test_setup(the_quota_counts_what_is_queued_and_waiting, flush),
+        cmocka_unit_test_setup(the_quota_counts_the_bytes_of_inputs_segments_results_and_uploads, flush),
+        cmocka_unit_test_setup(shares_are_told_in_bulk, flush),
         cmocka_unit_test_setup(remains_of_a_job_that_is_gone_block_nobody, flush),
         cmocka_unit_test_setup(depths_tell_how_much_there_is_and_how_it_went, flush),
     };
