@@ -15,7 +15,7 @@ def outcome(request, tmp_path_factory):
     """All cases that were asked for, played in lanes beside each other."""
     names = {item.name for item in request.session.items}
     wanted = [(n, c) for n, c in CASES if f"test_a_job_ends_once_and_rightly[{case_id(n)}]" in names]
-    lanes = min(len(wanted), 1 + (os.cpu_count() or 1))
+    lanes = min(len(wanted), 5)  # they wait for leases most of the time
     return matrix.play_all(tmp_path_factory.mktemp("matrix"), wanted, max(lanes, 1))
 
 
