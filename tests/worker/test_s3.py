@@ -10,10 +10,12 @@ import longanim
 
 
 class Wire:
-    """Forwards TCP from a port of its own; while `stall_until` lies ahead no byte moves."""
+    """Forwards TCP from a port of its own; while `stall_until` lies ahead no byte moves; while `trouble_until` does, of
+    three pieces that come from a client one is answered 503 and one tears the connection."""
 
     def __init__(self, target):
-        self.target, self.stall_until = target, 0.0
+        self.target, self.stall_until, self.trouble_until, self.pieces, self.troubled = target, 0.0, 0.0, 0, 0
+        self.always = False
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -28,12 +30,26 @@ class Wire:
             except OSError:
                 return
             server = socket.create_connection(self.target)
-            for pair in ((client, server), (server, client)):
+            for pair in ((client, server, True), (server, client, False)):
                 threading.Thread(target=self._pump, args=pair, daemon=True).start()
 
-    def _pump(self, source, sink):
+    def _trouble(self, source, sink):
+        """Ends this connection with a refusal or with nothing."""
+        self.pieces += 1
+        if self.pieces % 3 == 0 and not self.always:
+            return False
+        self.troubled += 1
+        if self.pieces % 3 == 1:
+            source.sendall(b"HTTP/1.1 503 Slow Down\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        sink.shutdown(socket.SHUT_RDWR)
+        source.shutdown(socket.SHUT_RDWR)
+        return True
+
+    def _pump(self, source, sink, from_client):
         try:
             while data := source.recv(65536):
+                if from_client and time.monotonic() < self.trouble_until and self._trouble(source, sink):
+                    return
                 while (left := self.stall_until - time.monotonic()) > 0:
                     time.sleep(left)
                 sink.sendall(data)
@@ -102,3 +118,29 @@ def test_a_deleted_job_leaves_a_tombstone_only(cloud):
     assert cloud.request("DELETE", f"/v1/jobs/{job}").status_code == 204
     assert cloud.get(f"/v1/jobs/{job}").status_code == 410
     assert [key.rsplit("/", 1)[1] for key in cloud.s3.keys() if job in key] == ["tombstone.json"]
+
+
+def test_refusals_and_torn_connections_are_tried_again_within_bounds(cloud):
+    undisturbed = cloud.wait(submit(cloud, seed=4))
+    job = submit(cloud, seed=4)
+    cloud.wait(job, {"running", "succeeded"})
+    cloud.wire.trouble_until = time.monotonic() + 3
+    troubled = cloud.wait(job)
+    assert cloud.wire.troubled > 3
+    assert troubled["state"] == "succeeded" and troubled["attempt"] == 1, troubled
+    assert troubled["result"]["sha256"] == undisturbed["result"]["sha256"]
+    cloud.wire.trouble_until = 0
+
+
+def test_an_api_whose_store_only_refuses_says_so_soon_and_recovers(cloud):
+    """Tries are bounded: a client is told within seconds, not minutes."""
+    cloud.wire.always, cloud.wire.trouble_until = True, time.monotonic() + 60
+    try:
+        began = time.monotonic()
+        answer = cloud.post_job(cloud.media / "in.mp4", cloud.media / "ref.png", seed=5)
+        assert answer.status_code == 503 and "Retry-After" in answer.headers, answer.text
+        assert time.monotonic() - began < 15
+    finally:
+        cloud.wire.always, cloud.wire.trouble_until = False, 0
+    longanim.until(lambda: cloud.ops.get("/readyz").status_code == 200, 20, "ready again")
+    assert cloud.wait(submit(cloud, seed=5))["state"] == "succeeded"
