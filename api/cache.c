@@ -284,3 +284,12 @@ void cache_free(struct cache *c)
         pthread_mutex_destroy(&c->shards[i].lock);
     free(c);
 }
+
+json_t *snapshot_json(const struct snapshot *s)
+{
+    json_t *object = json_parse(s->text, strlen(s->text), ERR_internal, NULL);
+
+    if (object == NULL)
+        abort(); /* it is our own text */
+    return object;
+}

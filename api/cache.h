@@ -48,6 +48,9 @@ void cache_flush(struct cache *c); /* events may have been missed */
 
 void snapshot_unref(struct snapshot *s); /* NULL is fine */
 
+/* The job object as JSON again (a snapshot keeps the text only); a new reference. */
+json_t *snapshot_json(const struct snapshot *s);
+
 /* Seconds after which a client may look again: 1 while running, longer far back in the queue. */
 int snapshot_retry_after_s(const struct job *job);
 

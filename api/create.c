@@ -3,6 +3,7 @@
 
 #include "create_int.h"
 #include "fields.h"
+#include "videos.h"
 
 #include "base/clock.h"
 #include "base/id.h"
@@ -150,13 +151,13 @@ int create_reserve(struct creation *c, struct worker *w, struct err *e)
     return 0;
 }
 
-/* Refused before a gigabyte is sent for nothing. What counts is asked again when the job is put in. */
+/* Refused before a gigabyte is sent for nothing. What counts is asked when the job is put in. */
 static int check_quota(struct creation *c, struct worker *w, struct err *e)
 {
     const struct key_limits *limits = &c->who.limits;
     struct queue_usage usage;
 
-    if (limits->queued == 0 && limits->stored_bytes == 0)
+    if ((limits->queued == 0 && limits->stored_bytes == 0) || c->small)
         return 0;
     if (queue_usage(w->queue, c->who.tenant, &usage, e))
         return -1;
@@ -231,9 +232,42 @@ static int begin_file(struct creation *c, int part, const struct multipart_part 
     return 0;
 }
 
+/* Fields of POST /videos that are no parameters. */
+enum video_field { NO_VIDEO_FIELD, VIDEO_SECONDS, VIDEO_UPLOAD, REFERENCE_UPLOAD };
+
+static enum video_field find_video_field(const struct creation *c, const char *name)
+{
+    static const struct {
+        const char *name;
+        enum video_field field;
+    } rows[] = {{"seconds", VIDEO_SECONDS}, /* a clip is as long as its line art */
+                {"video.upload_id", VIDEO_UPLOAD},
+                {"video.file_id", VIDEO_UPLOAD},
+                {"reference.upload_id", REFERENCE_UPLOAD},
+                {"reference.file_id", REFERENCE_UPLOAD}};
+
+    for (size_t i = 0; c->videos && i < sizeof(rows) / sizeof(*rows); i++)
+        if (strcmp(rows[i].name, name) == 0)
+            return rows[i].field;
+    return NO_VIDEO_FIELD;
+}
+
+static int take_video_field(struct creation *c, enum video_field field, const char *text, struct err *e)
+{
+    char *out = field == VIDEO_UPLOAD ? c->video_upload : c->reference_upload;
+
+    if (field == VIDEO_SECONDS)
+        return 0;
+    if (out[0])
+        return err_set_field(e, ERR_part_duplicate, c->part_name, "the field was sent twice");
+    if (text_copy(out, ID_SIZE, text) || !id_is_upload(out))
+        return err_set_field(e, ERR_upload_not_found, c->part_name, "there is no upload with this id");
+    return 0;
+}
+
 static int begin_text(struct creation *c, const struct multipart_part *p, struct err *e)
 {
-    if (strcmp(p->name, "params") != 0 && !params_known(p->name))
+    if (strcmp(p->name, "params") != 0 && !params_known(p->name) && !find_video_field(c, p->name))
         return err_set_field(
             e, ERR_params_invalid, p->name,
             "no such part or parameter; parts are video, reference, palette, timesheet and params, the "
@@ -252,10 +286,17 @@ static int begin_text(struct creation *c, const struct multipart_part *p, struct
 static int on_begin(void *user, const struct multipart_part *p, struct err *e)
 {
     struct creation *c = user;
-    int part = find_file_part(p->name);
+    struct multipart_part named = *p;
+    char name[64];
+    int part;
 
-    text_clean(c->part_name, sizeof(c->part_name), p->name);
-    return part >= 0 ? begin_file(c, part, p, e) : begin_text(c, p, e);
+    if (c->videos) {
+        videos_part_name(p->name, name);
+        named.name = name;
+    }
+    part = find_file_part(named.name);
+    text_clean(c->part_name, sizeof(c->part_name), named.name);
+    return part >= 0 ? begin_file(c, part, &named, e) : begin_text(c, &named, e);
 }
 
 static int on_data(void *user, const void *data, size_t size, struct err *e)
@@ -283,6 +324,8 @@ static int end_text(struct creation *c, struct err *e)
             return err_set_field(e, ERR_params_invalid, "params", "params must be a JSON object");
         return c->params ? 0 : -1;
     }
+    if (find_video_field(c, c->part_name))
+        return take_video_field(c, find_video_field(c, c->part_name), text, e);
     if (memchr(text, 0, c->text.size) || !text_utf8_valid(text, c->text.size))
         return err_set_field(e, ERR_params_invalid, c->part_name, "the value is not UTF-8 text");
     struct field *f = &c->fields[c->field_count];
@@ -345,10 +388,11 @@ static int check_digest(struct creation *c, struct err *e)
 
 int create_check_body(struct creation *c, struct err *e)
 {
-    if ((c->multipart && multipart_end(c->multipart, e)) || check_digest(c, e))
-        return -1;
-    if (c->json)
-        return 0;
+    return (c->multipart && multipart_end(c->multipart, e)) || check_digest(c, e) ? -1 : 0;
+}
+
+int create_check_parts(const struct creation *c, struct err *e)
+{
     if (!c->video.path[0])
         return err_set_field(e, ERR_part_missing, "video", "the part video is missing");
     if (c->reference_count == 0)
@@ -400,7 +444,9 @@ int create_take(struct req *r, struct taker *out, struct err *e)
         abort();
     c->app = r->app;
     c->who = r->who;
+    c->videos = r->as_video;
     /* Without the multipart's own lines, which a job does not store. */
+    c->small = r->content_length >= 0 && r->content_length <= OVERHEAD_MAX_BYTES;
     c->expected_bytes = r->content_length > OVERHEAD_MAX_BYTES ? r->content_length - OVERHEAD_MAX_BYTES : 0;
     spool_init(&c->spool);
     memcpy(c->trace_parent, r->trace_parent, sizeof(c->trace_parent));

@@ -24,6 +24,7 @@ struct creation {
     char idempotency_key[256]; /* "" = none */
     char holder[33];           /* names this request to the reservation */
     char trace_parent[56];
+    bool small;                                   /* the body comes at once */
     int64_t expected_bytes;                       /* at least so many will be stored */
     int64_t deadline_s, start_deadline_s, wait_s; /* 0 = none; wait: -1 = none */
     char repr_digest[HASH_HEX_SIZE];
@@ -42,6 +43,9 @@ struct creation {
     struct field fields[CREATE_FIELDS_MAX];
     int field_count;
     json_t *params; /* the `params` part; NULL = none */
+    /* of POST /videos, whose form may name uploads; "" = none */
+    bool videos;
+    char video_upload[ID_SIZE], reference_upload[ID_SIZE];
     /* the reservation */
     bool reserved, kept;
     int64_t reserved_ms;
@@ -52,8 +56,14 @@ struct creation {
 void creation_finish(void *user, struct req *r, struct worker *w);
 void creation_release(void *user, struct worker *w);
 
-/* The body is complete: closing boundary, digests, the parts that must be there. */
+/* The body is complete: closing boundary, digests. */
 int create_check_body(struct creation *c, struct err *e);
+
+/* The files that must be there. part_missing. */
+int create_check_parts(const struct creation *c, struct err *e);
+
+/* Fetches the uploads that a form of POST /videos names. */
+int create_take_named(struct creation *c, struct worker *w, struct err *e);
 
 /* Reads a JSON body and fetches the uploads that it names. bad_request, params_invalid, part_missing,
  * upload_not_found, upload_expired. */

@@ -308,8 +308,8 @@ static int create(struct creation *c, struct manifest *m, struct worker *w, stru
 {
     int rc;
 
-    if (create_check_body(c, e) || (c->json && create_take_json(c, w, e)) ||
-        fault_err("api.create.spooled", ERR_overloaded, e) || fill_manifest(c, m, w, e) ||
+    if (create_check_body(c, e) || (c->json && create_take_json(c, w, e)) || create_take_named(c, w, e) ||
+        create_check_parts(c, e) || fault_err("api.create.spooled", ERR_overloaded, e) || fill_manifest(c, m, w, e) ||
         fault_err("api.create.probed", ERR_overloaded, e))
         return -1;
     if (c->replay_id[0])

@@ -1,6 +1,7 @@
 /* create_json.c - POST /jobs with a JSON body that names finished uploads. */
 #include "create_int.h"
 #include "uploads.h"
+#include "videos.h"
 
 #include "base/json.h"
 #include "base/text.h"
@@ -51,6 +52,24 @@ static int take_optional(struct creation *c, struct worker *w, const json_t *obj
     return take_upload(value, name, &id, e) || uploads_fetch(c->app, w, c->who.tenant, id, name, out, e) ? -1 : 0;
 }
 
+int create_take_named(struct creation *c, struct worker *w, struct err *e)
+{
+    if (c->video_upload[0] && c->video.path[0])
+        return err_set_field(e, ERR_part_duplicate, "video", "sent and named as an upload, too");
+    if (c->video_upload[0] && uploads_fetch(c->app, w, c->who.tenant, c->video_upload, "video", &c->video, e))
+        return -1;
+    if (c->reference_upload[0] == 0)
+        return 0;
+    if (c->reference_count == MANIFEST_REFERENCES_MAX)
+        return err_set_field(e, ERR_part_duplicate, "reference", "there may be at most %d references",
+                             MANIFEST_REFERENCES_MAX);
+    if (uploads_fetch(c->app, w, c->who.tenant, c->reference_upload, "reference", &c->references[c->reference_count],
+                      e))
+        return -1;
+    c->reference_count++;
+    return 0;
+}
+
 int create_take_json(struct creation *c, struct worker *w, struct err *e)
 {
     static const char *const known[] = {"video", "reference", "params", "palette", "timesheet"};
@@ -62,6 +81,8 @@ int create_take_json(struct creation *c, struct worker *w, struct err *e)
 
     if (object == NULL)
         return -1;
+    if (c->videos)
+        object = videos_reshape(object);
     if (!json_is_object(object)) {
         err_set(e, ERR_params_invalid, "the body must be a JSON object");
         goto out;

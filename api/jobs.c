@@ -2,6 +2,7 @@
 
 #include "app.h"
 #include "fields.h"
+#include "videos.h"
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -171,7 +172,8 @@ static struct answer *job_answer(const struct snapshot *s, int status)
 
 static struct answer *created_answer(const struct req *r, const struct snapshot *s)
 {
-    struct answer *a = job_answer(s, s->terminal && r->park_until_ms > 0 ? 200 : 202);
+    struct answer *a = r->as_video ? videos_answer(snapshot_json(s), 200)
+                                   : job_answer(s, s->terminal && r->park_until_ms > 0 ? 200 : 202);
 
     answer_header(a, "Location", "/v1/jobs/%s", s->job.id);
     if (r->park_replay)
@@ -203,7 +205,7 @@ static void created_done(struct req *r, struct worker *w)
 }
 
 /* The job as the queue took it, without asking the queue. */
-static struct answer *answer_from_manifest(const struct manifest *m)
+static struct answer *answer_from_manifest(const struct req *r, const struct manifest *m)
 {
     json_t *params = params_json(&m->params), *input = manifest_input_json(m);
     struct job job;
@@ -222,7 +224,7 @@ static struct answer *answer_from_manifest(const struct manifest *m)
     job.input_text = json_text(input, false);
     job.tags_text = json_text(m->params.tags, false);
     object = job_json(&job, "");
-    a = answer_json(202, object);
+    a = r->as_video ? videos_answer(object, 200) : answer_json(202, object);
     answer_header(a, "Location", "/v1/jobs/%s", m->id);
     answer_header(a, "Retry-After", "1");
     job_free(&job);
@@ -237,7 +239,7 @@ void jobs_created(struct req *r, struct worker *w, const char *replay_id, const 
     text_copy(r->park_id, sizeof(r->park_id), r->park_replay ? replay_id : m->id);
     r->park_until_ms = wait_s > 0 ? clock_mono_ms() + wait_s * 1000 : 0;
     if (!r->park_replay)
-        req_answer(r, answer_from_manifest(m));
+        req_answer(r, answer_from_manifest(r, m));
     created_done(r, w);
 }
 
@@ -334,21 +336,28 @@ out:
     snapshot_unref(after);
 }
 
-void jobs_delete(struct req *r, struct worker *w)
+int jobs_remove(struct req *r, struct worker *w, struct err *e)
 {
     struct ledger ledger = app_ledger(r->app, w->queue);
     struct snapshot *s = NULL;
-    struct err e;
+    int rc = jobs_read(r, w, &s, e) || ledger_delete(&ledger, r->params[0], e) ? -1 : 0;
 
-    if (jobs_read(r, w, &s, &e) || ledger_delete(&ledger, r->params[0], &e)) {
-        req_done_problem(r, &e);
-        goto out;
-    }
+    snapshot_unref(s);
+    if (rc)
+        return -1;
     cache_drop(r->app->cache, r->params[0]);
     log_event(LOG_INFO, "job.deleted", "job", "s", r->params[0], NULL);
-    req_done_answer(r, answer_new(204));
-out:
-    snapshot_unref(s);
+    return 0;
+}
+
+void jobs_delete(struct req *r, struct worker *w)
+{
+    struct err e;
+
+    if (jobs_remove(r, w, &e))
+        req_done_problem(r, &e);
+    else
+        req_done_answer(r, answer_new(204));
 }
 
 void jobs_retry(struct req *r, struct worker *w)

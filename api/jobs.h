@@ -18,6 +18,9 @@ bool jobs_get_now(struct req *r);
 void jobs_get(struct req *r, struct worker *w);
 void jobs_list(struct req *r, struct worker *w);
 void jobs_cancel(struct req *r, struct worker *w);
+/* Deletes the job of the route, if it has ended. */
+int jobs_remove(struct req *r, struct worker *w, struct err *e);
+
 void jobs_delete(struct req *r, struct worker *w);
 void jobs_retry(struct req *r, struct worker *w);
 

@@ -116,7 +116,8 @@ struct req {
     void (*park_done)(struct req *r, struct worker *w); /* runs in a pool thread when it is let go */
     bool park_replay;
     bool cors, paused;
-    char text[]; /* decoded target */
+    bool as_video; /* a creation that is answered as videos.h does */
+    char text[];   /* decoded target */
 };
 
 static inline const char *req_header(const struct req *r, enum req_header h)

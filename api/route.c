@@ -10,6 +10,7 @@
 #include "operator.h"
 #include "ops.h"
 #include "uploads.h"
+#include "videos.h"
 #include "webhooks.h"
 
 #include <stdio.h>
@@ -36,6 +37,11 @@ static const struct route api_routes[] = {
     {"GET",    "/uploads/{id}",           "getUpload",       SCOPE_SUBMIT, REQ_NO_BODY, .work = uploads_get},
     {"PATCH",  "/uploads/{id}",           "appendUpload",    SCOPE_SUBMIT, REQ_UPLOAD,  .take = uploads_take_patch},
     {"DELETE", "/uploads/{id}",           "deleteUpload",    SCOPE_SUBMIT, REQ_NO_BODY, .work = uploads_delete},
+    {"POST",   "/videos",                 "createVideo",     SCOPE_SUBMIT, REQ_UPLOAD,  .take = videos_take},
+    {"GET",    "/videos",                 "listVideos",      SCOPE_READ,   REQ_NO_BODY, .work = videos_list},
+    {"GET",    "/videos/{id}",            "getVideo",        SCOPE_READ,   REQ_NO_BODY, .work = videos_get},
+    {"DELETE", "/videos/{id}",            "deleteVideo",     SCOPE_SUBMIT, REQ_NO_BODY, .work = videos_delete},
+    {"GET",    "/videos/{id}/content",    "getVideoContent", SCOPE_READ,   REQ_NO_BODY, .work = videos_content},
     {"POST",   "/webhooks",               "createWebhook",   SCOPE_SUBMIT, REQ_SMALL_BODY, .work = webhooks_create},
     {"GET",    "/webhooks",               "listWebhooks",    SCOPE_READ,   REQ_NO_BODY, .work = webhooks_list},
     {"GET",    "/webhooks/{id}",          "getWebhook",      SCOPE_READ,   REQ_NO_BODY, .work = webhooks_get},
