@@ -16,7 +16,10 @@
     X("list", cli_list, false, "list jobs")                                                                            \
     X("model", cli_model, true, "check a model folder")                                                                \
     X("parity", cli_parity, true, "check this build and device against golden numbers")                                \
-    X("key", cli_key, false, "make an API key")                                                                        \
+    X("retry", cli_retry, false, "queue failed jobs again (operators)")                                                \
+    X("dead", cli_dead, false, "failed jobs of all keys: list, queue again, delete (operators)")                       \
+    X("queue", cli_queue, false, "pools: list, pause, resume (operators)")                                             \
+    X("key", cli_key, false, "API keys: make one for a file, or create, rotate and revoke a server's")                 \
     X("audit", cli_audit, false, "hold queue and store against each other, and repair them")
 
 #define CLI_DECLARE(name, function, networks, doc) int function(int argc, char **argv);

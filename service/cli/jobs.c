@@ -95,6 +95,36 @@ int cli_cancel(int argc, char **argv)
     return for_each(&usage, argc, argv, cancel_one);
 }
 
+static int retry_one(struct remote *r, const char *id, struct err *e)
+{
+    struct http_request q;
+    char url[1024];
+    json_t *job = NULL;
+    const char *state = "queued";
+    if (!id_is_job(id))
+        return err_set(e, ERR_job_not_found, "\"%.60s\" is not a job's id", id);
+    remote_prepare(r, &q, url, "POST", "/jobs/%s/retry", id);
+    if (remote_call(r, &q, &job, e) != 0)
+        return -1;
+    json_opt_str(job, "state", &state, NULL);
+    printf("%s %s\n", id, state);
+    json_decref(job);
+    return 0;
+}
+
+int cli_retry(int argc, char **argv)
+{
+    const struct cli_usage usage = {.name = "retry",
+                                    .positional = "ID…",
+                                    .text =
+                                        "Queues failed jobs again; they go on at the segment that they had reached. "
+                                        "Needs a key with the scope admin.",
+                                    .config = CONFIG_TOOL,
+                                    .min_rest = 1,
+                                    .max_rest = IDS_MAX};
+    return for_each(&usage, argc, argv, retry_one);
+}
+
 /* ---- list ---- */
 
 struct list {
