@@ -57,6 +57,7 @@ parity: build ; @$(B)/longanim parity tests/goldens                             
 asan: setup ; @$(MAKE) -s tests B=build-asan OPT=-O1 SAN="-fsanitize=address,undefined -fno-omit-frame-pointer" && $(PYTHON) tests/run.py --build build-asan --sanitizer asan  ## the tests under ASan and UBSan
 tsan: setup ; @$(MAKE) -s tests B=build-tsan OPT=-O1 SAN="-fsanitize=thread" && $(PYTHON) tests/run.py --build build-tsan --sanitizer tsan  ## the threaded parts under TSan
 fuzz: setup ; @tests/fuzz/run                                                                 ## libFuzzer over every parser, a minute each
+storm: build ; @LONGANIM_BUILD=$(B) $(PYTHON) tests/support/storm.py $(STORM)                      ## 2,000 jobs, 100 kills: nothing lost, double, wrong or left (STORM="--jobs 200")
 bench: build ; @tests/bench/run                                                               ## measure; docs/speed.md says how to read it
 format: ; @clang-format -i $(HEADERS) $(MAINS) $(SERVICE) $(wildcard api/*.c) $(SHIM) $(shell find model_shim -name '*.h') $(shell find tests -name '*.c' -o -name '*.cc')  ## lay out the sources
 docs: $(B)/tools/docs ; @$< config > docs/config.md && $< errors > docs/errors.md                ## write the pages that are made from tables
@@ -101,5 +102,5 @@ $(B)/gen/queue_lua.h: $(LUA) tools/lua-to-header ; @mkdir -p $(@D); tools/lua-to
 $(B)/gen/openapi_json.h: openapi.yaml tools/openapi-to-header ; @mkdir -p $(@D); $(PYTHON) tools/openapi-to-header openapi.yaml > $@.tmp && mv $@.tmp $@
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: docs docs-check help setup build demo test tests check lint parity asan tsan fuzz bench format clean format-check layers headers exports rules generated
+.PHONY: storm docs docs-check help setup build demo test tests check lint parity asan tsan fuzz bench format clean format-check layers headers exports rules generated
 .SECONDARY:

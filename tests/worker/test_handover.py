@@ -173,3 +173,14 @@ def test_scratch_of_the_dead_is_removed(site):
     second = site.worker(data=site.folder / "shared")
     until(lambda: second.events("scratch.swept"), what="a sweep")
     assert len(list((site.folder / "shared" / "scratch").iterdir())) == 1
+
+
+def test_fifty_acknowledged_jobs_finish_after_redis_was_lost_whole(site):
+    frames = 5
+    wanted = undisturbed(site, frames)
+    jobs = [site.submit(frames) for _ in range(50)]
+    site.redis.wipe()
+    site.back(jobs[0])
+    site.worker()
+    assert all(result_of(site, job) == wanted for job in jobs)
+    assert {j["id"] for j in site.api.get("/v1/jobs?limit=100").json()["data"]} == set(jobs)
