@@ -44,6 +44,11 @@ LIBS_TORCH := -L$(LIBTORCH)/lib $(if $(TORCH_CUDA),-Wl$(comma)--no-as-needed -lt
 # The build tree finds the library beside itself; a given LIBTORCH is found where it is.
 RPATH_TORCH := $(if $(filter /%,$(LIBTORCH)),$(LIBTORCH)/lib,$$ORIGIN/../$(LIBTORCH)/lib)
 
+# Where `make install-…` puts things; sub-programs are found beside the programs, libtorch where the library looks.
+PREFIX ?= /opt/longanim
+INTO = $(DESTDIR)$(PREFIX)
+COPY ?= cp -rL --reflink=auto
+
 ## ---- for people ----
 help: ; @sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t16              ## this list
 setup: ; @tools/setup                                                                         ## install what building and testing need
@@ -52,7 +57,7 @@ demo: setup ; @$(MAKE) -s build && demo/run                                     
 test: setup ; @$(MAKE) -s tests && $(PYTHON) tests/run.py --build $(B)                        ## every test that needs no GPU
 tests: build $(TESTS) $(B)/tests/bench/paint_art                                                                         ## build the programs and the tests
 check: setup ; @$(MAKE) -s lint                                                               ## format, layers, headers, exports, scripts
-lint: format-check layers headers exports rules docs-check                                    ## check without setup
+lint: format-check layers headers exports rules docs-check deploy-check                                    ## check without setup
 parity: build ; @$(B)/longanim parity tests/goldens                                           ## the networks against the reference's numbers
 asan: setup ; @$(MAKE) -s tests B=build-asan OPT=-O1 SAN="-fsanitize=address,undefined -fno-omit-frame-pointer" && $(PYTHON) tests/run.py --build build-asan --sanitizer asan  ## the tests under ASan and UBSan
 tsan: setup ; @$(MAKE) -s tests B=build-tsan OPT=-O1 SAN="-fsanitize=thread" && $(PYTHON) tests/run.py --build build-tsan --sanitizer tsan  ## the threaded parts under TSan
@@ -61,6 +66,11 @@ storm: build ; @LONGANIM_BUILD=$(B) $(PYTHON) tests/support/storm.py $(STORM)   
 bench: build ; @tests/bench/run                                                               ## measure; docs/speed.md says how to read it
 format: ; @clang-format -i $(HEADERS) $(MAINS) $(SERVICE) $(wildcard api/*.c) $(SHIM) $(shell find model_shim -name '*.h') $(shell find tests -name '*.c' -o -name '*.cc')  ## lay out the sources
 docs: $(B)/tools/docs ; @$< config > docs/config.md && $< errors > docs/errors.md                ## write the pages that are made from tables
+install-api: $(B)/longanim-api $(B)/longanim-probe $(B)/longanim ; @mkdir -p $(INTO)/bin && $(COPY) $(abspath $^) $(INTO)/bin/  ## the front, into PREFIX (/opt/longanim)
+install-worker: $(B)/longanim-worker $(B)/longanim-probe $(B)/longanim $(B)/libmodel_shim.so  ## the worker with libtorch and the shipped model, into PREFIX
+	@mkdir -p $(INTO)/bin $(INTO)/.deps/torch/torch/lib $(INTO)/models && $(COPY) $(abspath $^) $(INTO)/bin/
+	@$(COPY) $(abspath $(LIBTORCH))/lib/*.so* $(INTO)/.deps/torch/torch/lib/ && $(COPY) $(abspath models)/* $(INTO)/models/
+	@for d in $(wildcard .deps/torch/nvidia); do $(COPY) $(abspath $$d) $(INTO)/.deps/torch/; done
 clean: ; rm -rf build build-asan build-tsan build-fuzz                                        ## remove what was built
 
 # ---- checks ----
@@ -72,6 +82,8 @@ headers: ; @for h in $(HEADERS); do printf '#include "%s"\ntypedef int not_empty
 exports: $(B)/libmodel_shim.so ; @nm -D --defined-only $< | awk '$$2 ~ /[TWVBDRu]/ {print $$3}' | sort | diff model_shim/exports.txt -
 rules: ; @tools/check-rules
 docs-check: $(B)/tools/docs ; @for page in config errors; do $< $$page | diff docs/$$page.md - || { echo "docs/$$page.md is old: make docs"; exit 1; }; done
+
+deploy-check: ; @$(PYTHON) tools/check-deploy
 
 # ---- rules ----
 $(B)/%.o: %.c | generated ; @mkdir -p $(@D); $(CC) $(CFLAGS) -c $< -o $@
@@ -102,5 +114,5 @@ $(B)/gen/queue_lua.h: $(LUA) tools/lua-to-header ; @mkdir -p $(@D); tools/lua-to
 $(B)/gen/openapi_json.h: openapi.yaml tools/openapi-to-header ; @mkdir -p $(@D); $(PYTHON) tools/openapi-to-header openapi.yaml > $@.tmp && mv $@.tmp $@
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: storm docs docs-check help setup build demo test tests check lint parity asan tsan fuzz bench format clean format-check layers headers exports rules generated
+.PHONY: deploy-check install-api install-worker storm docs docs-check help setup build demo test tests check lint parity asan tsan fuzz bench format clean format-check layers headers exports rules generated
 .SECONDARY:

@@ -258,7 +258,7 @@ int main(int argc, char **argv)
         config_free(&config);
         return 2;
     }
-    notify_init(config.notify_socket, config.watchdog_us);
+    notify_init(config.notify_socket, config.watchdog_us, config.alive_file);
     json_object_seed(0); /* before any thread */
     raise_descriptors();
     app.config = &config;

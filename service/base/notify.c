@@ -2,10 +2,12 @@
 
 #include "base/clock.h"
 
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -13,12 +15,15 @@ static struct {
     struct sockaddr_un to;
     socklen_t to_size; /* 0 = no manager */
     int64_t watchdog_ms;
+    const char *alive_file;
 } manager;
+enum { FILE_MS = 30000 };
 static atomic_llong told_ms; /* mono, of the last sign of life */
 
-void notify_init(const char *socket, int64_t watchdog_us)
+void notify_init(const char *socket, int64_t watchdog_us, const char *alive_file)
 {
     size_t size = strlen(socket);
+    manager.alive_file = alive_file;
     manager.to_size = 0;
     if ((socket[0] != '/' && socket[0] != '@') || size < 2 || size >= sizeof manager.to.sun_path)
         return;
@@ -56,7 +61,9 @@ void notify_stopping(void)
 
 int64_t notify_watchdog_ms(void)
 {
-    return manager.to_size > 0 ? manager.watchdog_ms / 3 : 0;
+    if (manager.to_size > 0 && manager.watchdog_ms > 0)
+        return manager.watchdog_ms / 3;
+    return manager.alive_file && manager.alive_file[0] ? FILE_MS / 3 : 0;
 }
 
 void notify_alive(void)
@@ -65,5 +72,13 @@ void notify_alive(void)
     if (every_ms == 0 || now_ms - atomic_load(&told_ms) < every_ms / 2)
         return;
     atomic_store(&told_ms, now_ms);
-    tell("WATCHDOG=1");
+    if (manager.watchdog_ms > 0)
+        tell("WATCHDOG=1");
+    if (!manager.alive_file[0])
+        return;
+    int fd = open(manager.alive_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644);
+    if (fd >= 0) {
+        futimens(fd, NULL);
+        close(fd);
+    }
 }
