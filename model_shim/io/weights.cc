@@ -182,7 +182,7 @@ at::Tensor Weights::get(const std::string &name, at::IntArrayRef shape, c10::Sca
 {
     const auto wanted = at::TensorOptions().dtype(dtype).device(options_.device);
     if (on_demand_)
-        return on_demand_(name, shape.vec()).to(wanted);
+        return adopted(name, on_demand_(name, shape.vec()).to(wanted));
     const Item *item = find(name, shape);
     if (!item)
         return at::zeros({}, wanted).expand(shape);
@@ -190,7 +190,12 @@ at::Tensor Weights::get(const std::string &name, at::IntArrayRef shape, c10::Sca
         return at::empty(shape, wanted);
     const at::Tensor stored = item->read();
     // To the device first: the stored form is never larger than needed, and converting is faster there.
-    return stored.to(options_.device).to(dtype);
+    return adopted(name, stored.to(options_.device).to(dtype));
+}
+
+at::Tensor Weights::adopted(const std::string &name, const at::Tensor &tensor) const
+{
+    return options_.adopt ? options_.adopt(name, tensor) : tensor;
 }
 
 at::Tensor Weights::get_rows(const std::string &name, at::IntArrayRef shape, const std::vector<int64_t> &rows)
@@ -223,6 +228,14 @@ const Weights::Shape *Weights::shape(const std::string &name) const
 {
     auto it = items_.find(name);
     return it == items_.end() ? nullptr : &it->second.shape;
+}
+
+std::map<std::string, Weights::Shape> Weights::shapes() const
+{
+    std::map<std::string, Shape> all;
+    for (const auto &[name, item] : items_)
+        all.emplace(name, item.shape);
+    return all;
 }
 
 std::vector<std::string> Weights::problems(const std::vector<std::string> &ignorable) const

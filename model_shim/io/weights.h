@@ -21,6 +21,9 @@ struct WeightOptions {
     c10::ScalarType dtype = c10::ScalarType::Float; // of computing; the stored types may differ and be mixed
     // The meta device checks names and shapes without reading anything.
     c10::Device device = c10::Device(c10::DeviceType::CPU);
+    // Sees every tensor as the network would get it; the network gets what it returns. This is how weights become
+    // trainable (train/parameters.h).
+    std::function<at::Tensor(const std::string &name, const at::Tensor &tensor)> adopt = {};
 };
 
 class Weights
@@ -51,6 +54,7 @@ class Weights
 
     bool has(const std::string &name) const;
     const Shape *shape(const std::string &name) const; // null when there is no such tensor
+    std::map<std::string, Shape> shapes() const;            // of everything there is
     // Every problem so far, one sentence each. Tensors nobody asked for are problems, unless their name begins with
     // one of `ignorable`.
     std::vector<std::string> problems(const std::vector<std::string> &ignorable = {}) const;
@@ -82,6 +86,7 @@ class Weights
         bool used = false;
     };
 
+    at::Tensor adopted(const std::string &name, const at::Tensor &tensor) const;
     const Item *find(const std::string &name, at::IntArrayRef shape);
     void add_file(const std::string &file, const std::map<std::string, std::string> *index, const std::string &base);
     void add_index(const std::string &folder, const std::string &file);

@@ -2,6 +2,8 @@
 #include "error.h"
 #include "nn/attention.h"
 #include "nn/embeddings.h"
+#include "nn/grad.h"
+#include "nn/recompute.h"
 
 #include <ATen/ATen.h>
 
@@ -127,9 +129,7 @@ at::Tensor DitEmbed::positions(int64_t frames, int64_t height, int64_t width, co
 at::Tensor DitEmbed::join(const at::Tensor &text, const at::Tensor &x) const
 {
     const at::Tensor tokens = video(x);
-    at::Tensor all = at::empty({tokens.size(0), text.size(1) + tokens.size(1), tokens.size(2)}, tokens.options());
-    all.narrow(1, 0, text.size(1)).copy_(text);
-    all.narrow(1, text.size(1), tokens.size(1)).copy_(tokens);
+    at::Tensor all = at::cat({text.expand({tokens.size(0), -1, -1}), tokens}, 1);
     if (c_.absolute_positions()) {
         const at::Tensor table = positions(x.size(1), x.size(3), x.size(4), all);
         if (table.size(1) != all.size(1))
@@ -154,8 +154,9 @@ DitBlock::DitBlock(const DitConfig &c, Weights &w, const std::string &prefix)
     modulate2_ = linear(".norm2.linear", c.time_dim, 6 * d);
     norm1_ = norm(".norm1.norm", d, c.norm_eps, c.norm_affine);
     norm2_ = norm(".norm2.norm", d, c.norm_eps, c.norm_affine);
-    qkv_ = nn::fuse({linear(".attn1.to_q", d, d, c.attention_bias), linear(".attn1.to_k", d, d, c.attention_bias),
-                     linear(".attn1.to_v", d, d, c.attention_bias)});
+    qkv_ =
+        nn::FusedLinear({linear(".attn1.to_q", d, d, c.attention_bias), linear(".attn1.to_k", d, d, c.attention_bias),
+                         linear(".attn1.to_v", d, d, c.attention_bias)});
     norm_q_ = norm(".attn1.norm_q", c.head_dim, qk_norm_eps, true);
     norm_k_ = norm(".attn1.norm_k", c.head_dim, qk_norm_eps, true);
     out_ = linear(".attn1.to_out.0", d, d);
@@ -185,8 +186,8 @@ at::Tensor DitBlock::attention(const at::Tensor &normed, int64_t text_tokens, co
     if (rope.cos.defined()) {
         if (rope.tokens() != q.size(1) - text_tokens)
             throw Error(MDL_EINVAL, "rotary tables of another size");
-        nn::rope_apply_(q.narrow(1, text_tokens, rope.tokens()), rope);
-        nn::rope_apply_(k.narrow(1, text_tokens, rope.tokens()), rope);
+        nn::rope_apply_from_(q, text_tokens, rope);
+        nn::rope_apply_from_(k, text_tokens, rope);
     }
     return out_(nn::attention(q.transpose(1, 2), k.transpose(1, 2), qkv[2].transpose(1, 2)));
 }
@@ -197,6 +198,26 @@ at::Tensor DitBlock::feed_forward(const at::Tensor &normed) const
 }
 
 void DitBlock::forward(at::Tensor &x, int64_t text_tokens, const DitBlockModulation &m, const nn::Rope &rope) const
+{
+    if (!nn::recomputing() || !nn::tracked(x, m.attention.video.scale, up_.weight)) {
+        forward_once(x, text_tokens, m, rope);
+        return;
+    }
+    std::vector<at::Tensor> inputs = {x};
+    for (const nn::StreamModulation *s : {&m.attention, &m.feed_forward})
+        for (const nn::Modulation *part : {&s->text, &s->video})
+            inputs.insert(inputs.end(), {part->shift, part->scale, part->gate});
+    x = nn::recompute(
+        [this, text_tokens, rope](const std::vector<at::Tensor> &in) {
+            const auto modulation = [&in](size_t i) { return nn::Modulation{in[i], in[i + 1], in[i + 2]}; };
+            at::Tensor y = in[0].clone(); // forward_once may write into it
+            forward_once(y, text_tokens, {{modulation(1), modulation(4)}, {modulation(7), modulation(10)}}, rope);
+            return y;
+        },
+        inputs);
+}
+
+void DitBlock::forward_once(at::Tensor &x, int64_t text_tokens, const DitBlockModulation &m, const nn::Rope &rope) const
 {
     nn::gated_add_(x, attention(attention_norm(x, text_tokens, m), text_tokens, rope), text_tokens, m.attention);
     nn::gated_add_(x, feed_forward(feed_forward_norm(x, text_tokens, m)), text_tokens, m.feed_forward);

@@ -70,7 +70,8 @@ class DitBlock
 
     // silu(time embedding) (rows, time_dim) -> what forward takes; once per step, rows = 1 where the batch shares it.
     DitBlockModulation modulation(const at::Tensor &time) const;
-    // x (B, L+N, D) is updated in place. rope may have no tokens.
+    // x (B, L+N, D) is updated in place; where gradients are recorded it becomes another tensor, and inside of a
+    // RecomputeScope only its input is kept. rope may have no tokens.
     void forward(at::Tensor &x, int64_t text_tokens, const DitBlockModulation &m, const nn::Rope &rope) const;
 
     // The parts of forward, for checks: x -> modulated norm; normed -> attention; normed -> feed forward.
@@ -80,11 +81,13 @@ class DitBlock
     at::Tensor feed_forward(const at::Tensor &normed) const;
 
   private:
+    void forward_once(at::Tensor &x, int64_t text_tokens, const DitBlockModulation &m, const nn::Rope &rope) const;
+
     int64_t heads_, head_dim_;
     nn::Activation activation_;
     nn::Linear modulate1_, modulate2_; // time_dim -> 6 D
     nn::LayerNorm norm1_, norm2_;      // D
-    nn::Linear qkv_;                   // D -> 3 D, rows q, k, v
+    nn::FusedLinear qkv_;              // D -> 3 D, rows q, k, v
     nn::LayerNorm norm_q_, norm_k_;    // head_dim
     nn::Linear out_;                   // D -> D
     nn::Linear up_, down_;             // D -> 4 D -> D

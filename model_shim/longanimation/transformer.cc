@@ -1,5 +1,6 @@
 #include "longanimation/transformer.h"
 #include "error.h"
+#include "nn/grad.h"
 
 #include <ATen/ATen.h>
 
@@ -17,6 +18,16 @@ nn::Modulation row_of(const nn::Modulation &m, int64_t i)
 nn::StreamModulation row_of(const nn::StreamModulation &m, int64_t i)
 {
     return {.text = row_of(m.text, i), .video = row_of(m.video, i)};
+}
+
+// The video tokens of [text | video] get scale * control, in place where no gradient is recorded.
+void add_control_(at::Tensor &tokens, int64_t text_tokens, const Control &control)
+{
+    const at::Tensor video = tokens.narrow(1, text_tokens, tokens.size(1) - text_tokens);
+    if (nn::tracked(tokens, control.tokens))
+        tokens = at::cat({tokens.narrow(1, 0, text_tokens), video + control.tokens * control.scale}, 1);
+    else
+        video.add_(control.tokens, control.scale);
 }
 
 } // namespace
@@ -112,22 +123,24 @@ at::Tensor Transformer::forward(const at::Tensor &x, const at::Tensor &text, con
     const nn::Grid grid = embed_.grid(x.size(1), x.size(3), x.size(4));
     const int64_t text_tokens = text.size(1), video_tokens = grid.frames * grid.height * grid.width;
     at::Tensor tokens = embed_.join(text, x);
-    at::Tensor video = tokens.narrow(1, text_tokens, video_tokens);
     if (tap)
         tap("embed", tokens);
     for (int64_t i = 0; i < c_.layers; i++) {
         const auto n = static_cast<size_t>(i);
         blocks_[n].forward(tokens, text_tokens, step.blocks.at(n), rope);
         if (control.tokens.defined() && injects(control.where, i, c_.layers))
-            video.add_(control.tokens, control.scale);
+            add_control_(tokens, text_tokens, control);
         if (tap)
             tap("block" + std::to_string(i), tokens);
     }
-    at::Tensor y = norm_final_(video);
+    at::Tensor y = norm_final_(tokens.narrow(1, text_tokens, video_tokens));
     if (tap)
         tap("norm_final", y);
     y = norm_out_(y);
-    at::addcmul_out(y, step.head.shift, y, step.head.scale);
+    if (nn::tracked(y, step.head.scale))
+        y = step.head.shift + y * step.head.scale;
+    else
+        at::addcmul_out(y, step.head.shift, y, step.head.scale);
     if (tap)
         tap("norm_out", y);
     y = out_(y);

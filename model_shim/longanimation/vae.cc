@@ -255,7 +255,7 @@ at::Tensor vae_sample(const at::Tensor &moments, const at::Tensor &noise)
     const auto parts = moments.chunk(2, 1);
     if (!noise.defined())
         return parts[0].contiguous();
-    return parts[1].clamp(-30.0, 20.0).mul_(0.5).exp_().mul_(noise).add_(parts[0]);
+    return parts[1].clamp(-30.0, 20.0).mul(0.5).exp().mul(noise).add(parts[0]);
 }
 
 } // namespace mdl

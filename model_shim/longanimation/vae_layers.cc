@@ -1,6 +1,7 @@
 #include "longanimation/vae_layers.h"
 #include "error.h"
 #include "nn/conv.h"
+#include "nn/grad.h"
 
 #include <ATen/ATen.h>
 
@@ -16,10 +17,11 @@ constexpr int64_t kernel_t = 3;
 // cuDNN indexes with 32 bits: no convolution sees, or makes, more elements than this.
 constexpr int64_t conv_elements_max = int64_t{1} << 30;
 
-// Channels last is what cuDNN's tensor cores want; on the CPU it makes no difference worth a copy.
+// Channels last is what cuDNN's tensor cores want; on the CPU it makes no difference worth a copy, and a copy of a
+// trained weight would not be trained.
 at::Tensor conv_layout(const at::Tensor &weight)
 {
-    return weight.is_cuda() ? weight.contiguous(at::MemoryFormat::ChannelsLast3d) : weight;
+    return weight.is_cuda() && !weight.requires_grad() ? weight.contiguous(at::MemoryFormat::ChannelsLast3d) : weight;
 }
 
 // conv3d without padding in time, cut in time where it would be too large.
@@ -50,8 +52,9 @@ at::Tensor batch_to_frames(const at::Tensor &x, int64_t batch)
     return x.unflatten(0, at::IntArrayRef{batch, x.size(0) / batch}).transpose(1, 2);
 }
 
-// h = h * scale + shift with the small maps repeated to h's size; both are (B, C, t, h, w).
-void spread_addcmul_(at::Tensor h, const at::Tensor &scale, const at::Tensor &shift)
+// h * scale + shift with the small maps repeated to h's size; both are (B, C, t, h, w). In place where no gradient is
+// recorded.
+at::Tensor spread_addcmul_(const at::Tensor &h, const at::Tensor &scale, const at::Tensor &shift)
 {
     const int64_t t = scale.size(2), y = scale.size(3), x = scale.size(4);
     const int64_t times = h.size(2) / t, rows = h.size(3) / y, columns = h.size(4) / x;
@@ -63,18 +66,22 @@ void spread_addcmul_(at::Tensor h, const at::Tensor &scale, const at::Tensor &sh
         return wide.unsqueeze(3).unsqueeze(5); // (B, C, t, 1, h, 1, W)
     };
     at::Tensor view = h.unflatten(3, at::IntArrayRef{y, rows}).unflatten(2, at::IntArrayRef{t, times});
+    if (nn::tracked(h, scale))
+        return (spread(shift) + view * spread(scale)).reshape(h.sizes());
     at::addcmul_out(view, spread(shift), view, spread(scale));
+    return h;
 }
 
-void modulate_by_latents_(const at::Tensor &h, const at::Tensor &scale, const at::Tensor &shift)
+at::Tensor modulate_by_latents_(const at::Tensor &h, const at::Tensor &scale, const at::Tensor &shift)
 {
     const int64_t frames = h.size(2);
     if (frames == 1 || frames % 2 == 0)
         return spread_addcmul_(h, scale, shift);
     const auto first = [](const at::Tensor &x) { return x.narrow(2, 0, 1); };
     const auto rest = [](const at::Tensor &x) { return x.narrow(2, 1, x.size(2) - 1); };
-    spread_addcmul_(first(h), first(scale), first(shift));
-    spread_addcmul_(rest(h), rest(scale), rest(shift));
+    const at::Tensor one = spread_addcmul_(first(h), first(scale), first(shift));
+    const at::Tensor others = spread_addcmul_(rest(h), rest(scale), rest(shift));
+    return nn::tracked(h, scale) ? at::cat({one, others}, 2) : h;
 }
 
 } // namespace
@@ -127,8 +134,8 @@ at::Tensor VaeNorm::operator()(const at::Tensor &x, const at::Tensor &z) const
     at::Tensor h = at::group_norm(x, groups, weight, bias, eps);
     // A pointwise convolution commutes with repeating: convolve the small latents, repeat what comes out.
     if (scale.weight.defined())
-        modulate_by_latents_(h, scale(z), shift(z));
-    return nn::activate_(h, activation);
+        h = modulate_by_latents_(h, scale(z), shift(z));
+    return nn::tracked(h) ? nn::activate(h, activation) : nn::activate_(h, activation);
 }
 
 VaeResnet VaeResnet::load(Weights &w, const std::string &name, const VaeConfig &c, int64_t in, int64_t out,

@@ -1,4 +1,5 @@
 #include "nn/attention.h"
+#include "nn/grad.h"
 #include "nn/onednn.h"
 
 #include <ATen/ATen.h>
@@ -42,13 +43,28 @@ at::Tensor attention_by_onednn(const at::Tensor &q, const at::Tensor &k, const a
     return out;
 }
 
+// With short sequences the fused kernel's derivative is slower on the CPU than plain products.
+constexpr int64_t plain_scores_max = int64_t{1} << 26;
+
+at::Tensor attention_plain(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, double scale)
+{
+    const at::Tensor scores = at::matmul(q * scale, k.transpose(2, 3));
+    const auto type = scores.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+    return at::matmul(at::softmax(scores, -1, type).to(v.scalar_type()), v).transpose(1, 2).flatten(2);
+}
+
 } // namespace
 
 at::Tensor attention(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, const at::Tensor &bias,
                      std::optional<double> scale)
 {
-    if (!bias.defined() && onednn_takes(q))
-        return attention_by_onednn(q, k, v, scale.value_or(1 / std::sqrt(static_cast<double>(q.size(-1)))));
+    const double factor = scale.value_or(1 / std::sqrt(static_cast<double>(q.size(-1))));
+    const bool recorded = tracked(q, k, v);
+    if (!bias.defined() && !recorded && onednn_takes(q))
+        return attention_by_onednn(q, k, v, factor);
+    if (!bias.defined() && recorded && q.device().is_cpu() &&
+        q.size(0) * q.size(1) * q.size(2) * k.size(2) <= plain_scores_max)
+        return attention_plain(q, k, v, factor);
     const std::optional<at::Tensor> mask = bias.defined() ? std::optional(bias) : std::nullopt;
     const at::Tensor a = at::scaled_dot_product_attention(q, k, v, mask, 0.0, false, scale);
     return a.transpose(1, 2).flatten(2); // a view: the fast kernels write (batch, tokens, heads, dim)

@@ -1,4 +1,5 @@
 #include "nn/conv.h"
+#include "nn/grad.h"
 #include "nn/onednn.h"
 
 #include <ATen/ATen.h>
@@ -12,7 +13,7 @@ at::Tensor conv(const at::Tensor &x, const at::Tensor &weight, const at::Tensor 
     const std::optional<at::Tensor> b = bias.defined() ? std::optional(bias) : std::nullopt;
     const std::vector<int64_t> dilation(stride.size(), 1);
     // libtorch takes slower kernels for small batches on one thread; asked by name, oneDNN serves them all.
-    if (onednn_takes(x))
+    if (onednn_takes(x) && !tracked(x, weight, bias))
         return at::mkldnn_convolution(x.contiguous(), weight, b, padding, stride, dilation, 1);
     return stride.size() == 2 ? at::conv2d(x, weight, b, stride, padding) : at::conv3d(x, weight, b, stride, padding);
 }

@@ -1,5 +1,6 @@
 #include "nn/layers.h"
 #include "error.h"
+#include "nn/grad.h"
 #include "nn/onednn.h"
 
 #include <ATen/ATen.h>
@@ -20,15 +21,15 @@ Linear Linear::load(Weights &w, const std::string &name, int64_t in, int64_t out
 
 at::Tensor Linear::operator()(const at::Tensor &x) const
 {
-    return onednn_takes(x) ? onednn_linear(x, weight, bias) : at::linear(x, weight, bias);
+    return onednn_takes(x) && !tracked(x, weight, bias) ? onednn_linear(x, weight, bias) : at::linear(x, weight, bias);
 }
 
 at::Tensor Linear::operator()(const at::Tensor &x, Activation after) const
 {
-    if (after == Activation::gelu_tanh && onednn_takes(x))
+    if (after == Activation::gelu_tanh && onednn_takes(x) && !tracked(x, weight, bias))
         return onednn_linear(x, weight, bias, Fused::gelu_tanh);
     at::Tensor y = (*this)(x);
-    return activate_(y, after);
+    return tracked(y) ? activate(y, after) : activate_(y, after);
 }
 
 Linear fuse(const std::vector<Linear> &parts)
@@ -44,6 +45,22 @@ Linear fuse(const std::vector<Linear> &parts)
     if (!biases.empty())
         all.bias = at::cat(biases);
     return all;
+}
+
+FusedLinear::FusedLinear(const std::vector<Linear> &parts)
+{
+    bool trained = false;
+    for (const Linear &part : parts)
+        trained = trained || wants_gradient(part.weight) || wants_gradient(part.bias);
+    if (trained)
+        parts_ = parts;
+    else
+        all_ = fuse(parts);
+}
+
+at::Tensor FusedLinear::operator()(const at::Tensor &x) const
+{
+    return parts_.empty() ? all_(x) : fuse(parts_)(x);
 }
 
 LayerNorm LayerNorm::load(Weights &w, const std::string &name, int64_t width, double eps, bool affine)
@@ -118,8 +135,25 @@ at::Tensor &activate_(at::Tensor &x, Activation kind)
 
 at::Tensor activate(const at::Tensor &x, Activation kind)
 {
-    at::Tensor y = x.clone();
-    return activate_(y, kind);
+    if (!tracked(x)) {
+        at::Tensor y = x.clone();
+        return activate_(y, kind);
+    }
+    switch (kind) {
+    case Activation::silu:
+        return at::silu(x);
+    case Activation::gelu:
+        return at::gelu(x, "none");
+    case Activation::gelu_tanh:
+        return at::gelu(x, "tanh");
+    case Activation::quick_gelu:
+        return x * at::sigmoid(x * 1.702);
+    case Activation::relu:
+        return at::relu(x);
+    case Activation::mish:
+        return at::mish(x);
+    }
+    return x;
 }
 
 } // namespace mdl::nn

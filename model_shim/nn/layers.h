@@ -29,6 +29,19 @@ struct Linear {
 // Several linears over the same input as one: rows of the weights and biases one after the other.
 Linear fuse(const std::vector<Linear> &parts);
 
+// The same for weights that may be trained: joined once, or, while they train, before every use.
+class FusedLinear
+{
+  public:
+    FusedLinear() = default;
+    explicit FusedLinear(const std::vector<Linear> &parts);
+    at::Tensor operator()(const at::Tensor &x) const;
+
+  private:
+    Linear all_;
+    std::vector<Linear> parts_; // empty when nothing of them is trained
+};
+
 struct LayerNorm {
     at::Tensor weight, bias; // (width), undefined without affine
     int64_t width = 0;

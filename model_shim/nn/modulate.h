@@ -23,7 +23,7 @@ struct StreamModulation {
 // norm(x) * scale + shift, text and video each with their own.
 at::Tensor norm_modulate(const at::Tensor &x, const LayerNorm &norm, int64_t text_tokens, const StreamModulation &m);
 
-// x += gate * y, in place.
+// x += gate * y, in place; where gradients are recorded x becomes another tensor.
 void gated_add_(at::Tensor &x, const at::Tensor &y, int64_t text_tokens, const StreamModulation &m);
 
 } // namespace mdl::nn

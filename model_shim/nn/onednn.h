@@ -7,7 +7,8 @@
 namespace mdl::nn
 {
 
-// Whether `x` is for these functions: float32 on the CPU, and a libtorch that has the kernels.
+// Whether `x` is for these functions: float32 on the CPU outside of autocast, and a libtorch that has the kernels.
+// They have no derivative: ask tracked() (nn/grad.h) too.
 bool onednn_takes(const at::Tensor &x);
 
 enum class Fused { nothing, gelu_tanh };

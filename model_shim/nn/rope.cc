@@ -1,5 +1,6 @@
 #include "nn/rope.h"
 #include "error.h"
+#include "nn/grad.h"
 
 #include <ATen/ATen.h>
 
@@ -92,11 +93,18 @@ Rope rope_linspace(int64_t dim, const Grid &grid, const CropRegion &crop, c10::D
                      spread_over(crop.left, crop.right, grid.width), device);
 }
 
+namespace
+{
+
+at::Tensor pairs(const at::Tensor &y)
+{
+    return at::view_as_complex(y.unflatten(-1, at::IntArrayRef{y.size(-1) / 2, 2}));
+}
+
+} // namespace
+
 void rope_apply_(const at::Tensor &x, const Rope &rope)
 {
-    const auto pairs = [](const at::Tensor &y) {
-        return at::view_as_complex(y.unflatten(-1, at::IntArrayRef{y.size(-1) / 2, 2}));
-    };
     if (x.scalar_type() == at::kFloat) {
         pairs(x).mul_(rope.turns);
         return;
@@ -104,6 +112,18 @@ void rope_apply_(const at::Tensor &x, const Rope &rope)
     at::Tensor wide = x.to(at::kFloat, false, false, at::MemoryFormat::Contiguous);
     pairs(wide).mul_(rope.turns);
     x.copy_(wide);
+}
+
+void rope_apply_from_(at::Tensor &x, int64_t first, const Rope &rope)
+{
+    const at::Tensor part = x.narrow(1, first, rope.tokens());
+    if (!tracked(x)) {
+        rope_apply_(part, rope);
+        return;
+    }
+    const at::Tensor wide = x.scalar_type() == at::kDouble ? part : part.to(at::kFloat);
+    const at::Tensor turned = at::view_as_real(pairs(wide.contiguous()) * rope.turns).flatten(-2);
+    x = at::cat({x.narrow(1, 0, first), turned.to(x.scalar_type())}, 1);
 }
 
 } // namespace mdl::nn

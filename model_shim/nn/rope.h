@@ -40,4 +40,8 @@ CropRegion rope_crop_region(int64_t height, int64_t width, int64_t base_height, 
 // Rotates x (batch, tokens, heads, dim) in place, in float32. The last dimension must be dense.
 void rope_apply_(const at::Tensor &x, const Rope &rope);
 
+// Rotates the tokens of x (batch, tokens, heads, dim) from `first` on; in place, where gradients are recorded x becomes
+// another tensor.
+void rope_apply_from_(at::Tensor &x, int64_t first, const Rope &rope);
+
 } // namespace mdl::nn

@@ -21,6 +21,8 @@ const ParityKind parity_kinds[] = {
     {"lineart", parity_lineart},
     {"fusion", parity_fusion},
     {"plan", parity_plan},
+    {"gradients.colouriser", parity_gradients_colouriser},
+    {"gradients.vae", parity_gradients_vae},
     {"video_xl.clip_preprocess", parity_clip_preprocess},
     {"video_xl.clip_vision", parity_clip_vision},
     {"video_xl.video_xl_projector", parity_projector},

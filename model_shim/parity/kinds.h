@@ -28,6 +28,9 @@ void parity_dglm(const Json &golden, Report &report);
 void parity_lineart(const Json &golden, Report &report);
 void parity_fusion(const Json &golden, Report &report);
 void parity_plan(const Json &golden, Report &report);
+// gradients.cc: the gradients of all weights
+void parity_gradients_colouriser(const Json &golden, Report &report);
+void parity_gradients_vae(const Json &golden, Report &report);
 // video_xl.cc: the video memory encoder
 void parity_clip_preprocess(const Json &golden, Report &report);
 void parity_clip_vision(const Json &golden, Report &report);
