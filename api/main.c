@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/proc.h"
+#include "base/trace.h"
 
 #include <jansson.h>
 #include <poll.h>
@@ -266,8 +267,9 @@ int main(int argc, char **argv)
     app.metrics = stats_new();
     struct key_limits limits = {config.rate_per_minute, config.max_queued, config.max_running, config.max_stored_bytes,
                                 1};
-    if (proc_signals(&signals, &e) || keys_open(&app.keys, config.keys, &limits, &e) || start_parts(&app, &e) ||
-        start_servers(&app, &e)) {
+    if (proc_signals(&signals, &e) || /* before any thread */
+        trace_start(config.otlp_endpoint, config_secret("OTEL_EXPORTER_OTLP_HEADERS"), "longanim-api", &e) ||
+        keys_open(&app.keys, config.keys, &limits, &e) || start_parts(&app, &e) || start_servers(&app, &e)) {
         log_err(LOG_ERROR, "api.start", NULL, &e);
         fprintf(stderr, "longanim-api: %s\n", e.detail);
     } else {
@@ -275,6 +277,7 @@ int main(int argc, char **argv)
         rc = 0;
     }
     stop(&app);
+    trace_stop();
     keys_close(app.keys);
     metrics_free(app.metrics);
     close(signals);

@@ -104,6 +104,8 @@ struct req {
     bool expects_continue;
     struct identity who;
     char trace_id[33], trace_parent[56];
+    char span[17], parent_span[17]; /* span.h; "" = none */
+    bool sampled;
     int64_t started_us;
     struct limit_state rate; /* quota 0 = none */
     struct buf body;         /* REQ_SMALL_BODY */

@@ -7,6 +7,7 @@
 #include "listen.h"
 #include "problem.h"
 #include "source.h"
+#include "span.h"
 #include "stats.h"
 #include "upload.h"
 #include "uploads.h"
@@ -267,19 +268,6 @@ static int read_block(struct req *r, const char *version, struct err *e)
     return guard_check(&g, e);
 }
 
-/* W3C trace context: version 00, lower-case hex. Anything else is ignored, as the specification asks. */
-static void read_trace(struct req *r)
-{
-    const char *value = req_header(r, REQ_traceparent);
-
-    if (value == NULL || strlen(value) != 55 || strspn(value, "0123456789abcdef-") != 55 || value[2] != '-' ||
-        value[35] != '-' || value[52] != '-' || memcmp(value, "00", 2) != 0 || strspn(value + 3, "0") >= 32 ||
-        strcspn(value + 3, "-") != 32)
-        return;
-    memcpy(r->trace_parent, value, 56);
-    memcpy(r->trace_id, value + 3, 32);
-}
-
 /* ---- the first call: guard, route, authenticate ---- */
 
 static void answer_options(struct req *r, const char *methods)
@@ -364,7 +352,8 @@ static void first_call(struct req *r, const char *version, bool *refused)
         req_problem(r, &e);
         return;
     }
-    read_trace(r);
+    if (!r->server->conf.open)
+        span_begin(r);
     r->content_length = req_header(r, REQ_transfer_encoding) ? -1 : 0;
     if (req_header(r, REQ_content_length))
         r->content_length = strtoll(req_header(r, REQ_content_length), NULL, 10); /* a number, as the guard has seen */
@@ -534,8 +523,9 @@ static void on_completed(void *user, struct MHD_Connection *connection, void **c
         upload_abandon(r->upload);
     conn_upload_ended(s->conns, r->conn);
     if (r->answer) {
-        stats_request(s->app->metrics, r->route ? r->route->path : "other", r->method, r->answer->status,
-                      now_us() - r->started_us);
+        int64_t duration_us = now_us() - r->started_us;
+        stats_request(s->app->metrics, r->route ? r->route->path : "other", r->method, r->answer->status, duration_us);
+        span_end(r, duration_us);
         if (r->answer->source)
             source_detach(r->answer->source);
     }

@@ -52,6 +52,7 @@ CONFIG_STR(server, "LONGANIM_SERVER", "--server", "http://127.0.0.1:8080", CONFI
 CONFIG_STR(log_level, "LONGANIM_LOG", "--log", "info", CONFIG_API | CONFIG_WORKER | CONFIG_SERVE | CONFIG_PROBE | CONFIG_TOOL | CONFIG_AUDIT, "debug, info, warn or error")
 CONFIG_STR(fault, "LONGANIM_FAULT", "", "", CONFIG_API | CONFIG_WORKER | CONFIG_SERVE, "for tests: point:die|stall|error[:nth][@file], a named point at which the program is to break")
 CONFIG_INT(fault_enable, "LONGANIM_FAULT_ENABLE", "", 0, 0, 1, CONFIG_API | CONFIG_WORKER | CONFIG_SERVE, "1 = LONGANIM_FAULT may be set; without it nothing starts with a fault")
+CONFIG_STR(otlp_endpoint, "OTEL_EXPORTER_OTLP_ENDPOINT", "", "", CONFIG_API | CONFIG_WORKER | CONFIG_SERVE, "http://host:port of an OpenTelemetry collector that takes OTLP over HTTP; not set: no traces; OTEL_EXPORTER_OTLP_HEADERS (name=value,...) goes along")
 CONFIG_STR(alive_file, "LONGANIM_ALIVE_FILE", "", "", CONFIG_API | CONFIG_WORKER, "file whose time is renewed every ten seconds while the program is well, for probes that know files only")
 CONFIG_STR(notify_socket, "NOTIFY_SOCKET", "", "", CONFIG_API | CONFIG_WORKER, "set by systemd: where readiness and signs of life are told")
 CONFIG_INT(watchdog_us, "WATCHDOG_USEC", "", 0, 0, INT64_MAX, CONFIG_API | CONFIG_WORKER, "set by systemd: a sign of life is expected this often, in microseconds")

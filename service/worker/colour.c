@@ -159,6 +159,7 @@ static enum step on_segment(struct run *r, const json_t *m)
     if (next != STEP_GO_ON)
         return next;
     r->segments_made++;
+    run_span_segment(r, &s);
     r->progress.segments_done = (int32_t)(r->segments_kept + r->segments_made);
     lease_progress(r->w->lease, &r->progress);
     return STEP_GO_ON;

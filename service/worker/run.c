@@ -150,6 +150,7 @@ static enum step step_fetch(struct run *r)
         e = (struct err){0};
     }
     fault("worker.fetched");
+    run_span_begin(r);
     return STEP_COLOUR;
 }
 
@@ -304,6 +305,7 @@ void run_job(struct worker *w, const struct queue_lease *lease)
         s = steps[s].go(r);
     }
     lease_drop(w->lease);
+    run_span_end(r, steps[last].name);
     log_event(LOG_INFO, "job.ended", "job", "s", lease->job_id, "epoch", "i", lease->epoch, "by", "s", steps[last].name,
               "ms", "i", clock_wall_ms() - r->began_ms, "segments_kept", "i", r->segments_kept, "segments_made", "i",
               r->segments_made, NULL);

@@ -41,6 +41,8 @@ struct run {
     bool idle;             /* the engine has answered and works on nothing */
     int64_t fences;        /* lease_fences when the engine was started on this */
     struct err why;        /* of STEP_FAIL */
+    char span[17];         /* of the trace; "" = none */
+    int64_t segment_began_us;
     char preview_key[STORE_KEY_MAX];
 };
 
@@ -63,6 +65,11 @@ enum step run_colour(struct run *r); /* colour.c */
 enum step run_commit(struct run *r, const struct engine_segment *s);
 /* Fetches what was committed under this plan: *out is malloc'ed. */
 enum step run_committed(struct run *r, struct engine_segment **out, int *count);
+
+/* spans.c: the run's part of the trace, where one is wanted. */
+void run_span_begin(struct run *r);
+void run_span_segment(struct run *r, const struct engine_segment *made);
+void run_span_end(const struct run *r, const char *by);
 
 /* upload.c */
 enum step run_upload(struct run *r);

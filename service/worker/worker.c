@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/proc.h"
+#include "base/trace.h"
 #include "worker/run.h"
 
 #include <poll.h>
@@ -183,10 +184,11 @@ static int open_all(struct worker *w, char **arguments, int argument_count, stru
     if (!w->conf->store[0])
         return err_set_field(e, ERR_params_invalid, "store", "LONGANIM_STORE is not set");
     struct queue *beats = NULL;
-    if (proc_signals(&w->signal_fd, e) != 0 || keeper_queue(&w->queue, w->conf, e) != 0 ||
-        store_open(&w->store, w->conf->store, e) != 0 || scratch_folder(w->conf, folder, e) != 0 ||
-        fs_mkdirs(folder, e) != 0 || scratch_make(&w->scratch, folder, e) != 0 ||
-        keeper_queue(&beats, w->conf, e) != 0 ||
+    if (proc_signals(&w->signal_fd, e) != 0 || /* before any thread */
+        trace_start(w->conf->otlp_endpoint, config_secret("OTEL_EXPORTER_OTLP_HEADERS"), "longanim-worker", e) != 0 ||
+        keeper_queue(&w->queue, w->conf, e) != 0 || store_open(&w->store, w->conf->store, e) != 0 ||
+        scratch_folder(w->conf, folder, e) != 0 || fs_mkdirs(folder, e) != 0 ||
+        scratch_make(&w->scratch, folder, e) != 0 || keeper_queue(&beats, w->conf, e) != 0 ||
         lease_start(&w->lease, beats, w->conf->lease_ms, w->conf->beat_ms, e) != 0 ||
         keeper_start(&w->keeper, w->conf, w->store, &w->scratch, e) != 0)
         return -1;
@@ -220,6 +222,7 @@ int worker_run(const struct config *c, char **arguments, int argument_count)
         engine_link_fini(&w.engine);
         log_event(LOG_INFO, "worker.ended", "worker", "s", w.id, NULL);
     }
+    trace_stop();
     keeper_stop(w.keeper);
     lease_stop(w.lease);
     scratch_remove(&w.scratch);
