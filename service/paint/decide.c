@@ -31,7 +31,6 @@ struct decision {
     struct sighting *sightings;
     float *quality; /* per frame */
     struct belief *beliefs, *next;
-    int view; /* of the reference */
     int32_t colors;
 };
 
@@ -151,7 +150,7 @@ static struct belief believe(const struct decision *d, int32_t track, bool with_
     float vote_weight = fmaxf(w->vote_base + w->vote_slope * size, 0.1F);
     float prior_weight = fmaxf(w->geometry_base + w->geometry_slope * size, 0);
     pool_votes(d, track, votes);
-    sparse_shares(&t->prior[d->view], d->colors, prior);
+    sparse_shares(&t->prior, d->colors, prior);
     for (int32_t c = 0; c < d->colors; c++) {
         const struct palette_color *paint = &p->references.palette.colors[c];
         score[c] = vote_weight * logf(votes[c]) + prior_weight * logf(prior[c] + w->geometry_floor);
@@ -216,23 +215,6 @@ static int weigh_frames(struct decision *d)
     return 0;
 }
 
-/* Straight or mirrored: the view whose prior the network's votes agree with; mirrored only when clearly better. */
-static int better_view(struct decision *d)
-{
-    double agree[REFERENCE_VIEWS] = {0};
-    float votes[PALETTE_MAX];
-    for (int32_t t = 1; t <= d->p->tracker.count; t++) {
-        const struct track *track = &d->p->tracker.tracks[t];
-        double weight = sqrt(track->log_cells * (double)(d->first[t + 1] - d->first[t]));
-        pool_votes(d, t, votes);
-        for (int view = 0; view < REFERENCE_VIEWS; view++)
-            for (int k = 0; k < track->prior[view].count; k++)
-                agree[view] += weight * votes[track->prior[view].color[k]] * track->prior[view].weight[k] /
-                               track->prior[view].total;
-    }
-    return agree[REFERENCE_MIRRORED] > 1.05 * agree[REFERENCE_STRAIGHT] ? REFERENCE_MIRRORED : REFERENCE_STRAIGHT;
-}
-
 static void publish(struct decision *d)
 {
     for (int32_t i = 1; i <= d->p->tracker.count; i++) {
@@ -252,7 +234,6 @@ static int decide(struct decision *d)
         return -1;
     for (int64_t f = 0; f < d->p->frame_count; f++)
         d->quality[f] = 1;
-    d->view = better_view(d);
     for (int round = 0; round < ROUNDS; round++) {
         if (round && weigh_frames(d))
             return -1;

@@ -36,14 +36,14 @@ void match_fini(struct match *m)
     *m = (struct match){0};
 }
 
-int match_overlap(struct match *m, const int32_t *a, const int32_t *b, int32_t width, int32_t height, bool mirror)
+int match_overlap(struct match *m, const int32_t *a, const int32_t *b, int32_t width, int32_t height)
 {
     pairs_clear(&m->overlap);
     for (int32_t y = 0; y < height; y++) {
         const int32_t *p = a + (int64_t)y * width, *q = b + (int64_t)y * width;
         int32_t from_a = 0, from_b = 0, n = 0;
         for (int32_t x = 0; x < width; x++) {
-            int32_t here_a = p[x], here_b = q[mirror ? width - 1 - x : x];
+            int32_t here_a = p[x], here_b = q[x];
             if (here_a != from_a || here_b != from_b) {
                 if (n && from_a && from_b && pairs_add(&m->overlap, from_a, from_b, n, 0))
                     return -1;
@@ -272,15 +272,15 @@ static int follow_neighbours(struct context *c)
 }
 
 int match_find(struct match *m, const struct match_side *a, const struct match_side *b, int32_t width, int32_t height,
-               const float weights[MATCH_FEATURES], bool all, struct err *e)
+               const float weights[MATCH_FEATURES], struct err *e)
 {
     struct context c = {.m = m, .a = a, .b = b, .width = width, .height = height, .weights = weights};
     float wide = (float)width / (float)height;
     /* As far as so many regions of the other side are expected. */
     float most = (float)PAIRS_MAX / ((float)a->count + 1), density = (float)b->count / wide;
     c.reach_max = density > 0 ? 0.5F * sqrtf(most / density) : 10;
-    c.reach_min = all ? 10 : 0.12F;
-    if (!all && c.reach_max > 0.3F)
+    c.reach_min = 0.12F;
+    if (c.reach_max > 0.3F)
         c.reach_max = 0.3F;
     m->count = 0;
     if (!a->count || !b->count)

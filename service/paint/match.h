@@ -1,4 +1,4 @@
-/* match.h - which region of one picture is which of another: drawing to drawing, and drawing to reference.
+/* match.h - which region of one drawing is which of the next.
  *
  * Pairs are compared by overlap, place, size, shape and votes; twice: after the first round the motion of a region's
  * matched neighbours is taken off its place, so that a hand follows its arm. Deterministic; one thread per object. */
@@ -48,12 +48,12 @@ struct match {
 
 void match_fini(struct match *m);
 
-/* Counts the pixels that label maps of equal size have in common. mirror: b is read right to left. */
-int match_overlap(struct match *m, const int32_t *a, const int32_t *b, int32_t width, int32_t height, bool mirror);
+/* Counts the pixels that label maps of equal size have in common. */
+int match_overlap(struct match *m, const int32_t *a, const int32_t *b, int32_t width, int32_t height);
 
-/* Fills pairs from overlap and the two sides (match_overlap comes first). all: any place is a candidate, else only
- * places within reach of a drawing's motion. -1 = e is set. */
+/* Fills pairs from overlap and the two sides (match_overlap comes first); candidates are what overlaps and what lies
+ * within reach of a drawing's motion. -1 = e is set. */
 int match_find(struct match *m, const struct match_side *a, const struct match_side *b, int32_t width, int32_t height,
-               const float weights[MATCH_FEATURES], bool all, struct err *e);
+               const float weights[MATCH_FEATURES], struct err *e);
 
 #endif

@@ -36,7 +36,7 @@ struct paint {
     struct regions regions;
     struct voter *voter;
     struct tracker tracker;
-    struct match prior_match;
+    struct reference_scratch prior_scratch;
     struct ink_cores cores;
     uint8_t *last_lines; /* of the drawing before, as given */
     int32_t last_channels;

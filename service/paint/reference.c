@@ -125,8 +125,7 @@ static int find_regions(struct reference *ref, const uint8_t *index, int32_t col
     if (label_colors(r, index, colors) || drop_specks(r))
         goto memory;
     ref->color = calloc((size_t)r->count + 1, 1);
-    ref->mirrored = calloc((size_t)r->count + 1, sizeof *ref->mirrored);
-    if (!ref->color || !ref->mirrored)
+    if (!ref->color)
         goto memory;
     for (int64_t i = 0; i < pixels; i++)
         if (r->label[i])
@@ -137,14 +136,6 @@ static int find_regions(struct reference *ref, const uint8_t *index, int32_t col
         goto memory;
     if (regions_shapes(r, 128, e))
         return -1;
-    for (int32_t k = 1; k <= r->count; k++) {
-        struct region m = r->at[k];
-        m.cx = (float)(r->width - 1) - m.cx;
-        m.x0 = r->width - r->at[k].x1;
-        m.x1 = r->width - r->at[k].x0;
-        m.mxy = -m.mxy;
-        ref->mirrored[k] = m;
-    }
     return 0;
 memory:
     return err_set(e, ERR_internal, "no memory for the regions of a reference");
@@ -234,54 +225,51 @@ void references_fini(struct references *r)
     for (int32_t i = 0; i < r->count; i++) {
         regions_fini(&r->at[i].regions);
         free(r->at[i].color);
-        free(r->at[i].mirrored);
     }
     free(r->beside);
     *r = (struct references){0};
 }
 
 /* ---- what it says about a drawing ---- */
-struct scores {
-    float sum[PALETTE_MAX];   /* of exp(score) of the reference's regions of a colour */
-    float under[PALETTE_MAX]; /* pixels of a colour under the region */
-};
 
-static void to_distribution(const struct scores *s, int32_t colors, const struct paint_weights *w, struct sparse *out)
+#define UNKNOWN 0.02F /* weight of all colours together against a score of 0: nothing in the reference is like it */
+
+void reference_scratch_fini(struct reference_scratch *s)
 {
-    float p[PALETTE_MAX], pixels = 0, total = 0;
+    match_fini(&s->match);
+    kin_fini(&s->kin);
+}
+
+static void to_distribution(const struct reference *ref, const struct kin *k, int32_t region, int32_t colors,
+                            struct sparse *out)
+{
+    const struct kin_pair *pairs = k->pairs + (int64_t)region * k->stride;
+    float p[PALETTE_MAX], most = 0, total = 0;
+    for (int32_t i = 0; i < k->counts[region]; i++)
+        most = fmaxf(most, pairs[i].score);
     for (int32_t c = 0; c < colors; c++)
-        pixels += s->under[c];
-    for (int32_t c = 0; c < colors; c++) {
-        float share = pixels > 0 ? s->under[c] / pixels : 0;
-        p[c] = (1 + s->sum[c]) * powf(share + 0.02F, w->prior_overlap);
+        p[c] = UNKNOWN * expf(-most) / (float)colors;
+    for (int32_t i = 0; i < k->counts[region]; i++)
+        p[ref->color[pairs[i].b]] += expf(pairs[i].score - most);
+    for (int32_t c = 0; c < colors; c++)
         total += p[c];
-    }
     *out = (struct sparse){0};
     for (int32_t c = 0; c < colors; c++)
         sparse_add(out, (uint8_t)c, p[c] / total);
 }
 
-int reference_prior(const struct references *r, int32_t which, int view, const struct regions *d, struct match *m,
+int reference_prior(const struct references *r, int32_t which, const struct regions *d, struct reference_scratch *s,
                     const struct paint_weights *w, struct sparse *out, struct err *e)
 {
     const struct reference *ref = &r->at[which];
     const struct regions *g = &ref->regions;
-    bool mirror = view == REFERENCE_MIRRORED;
     struct match_side a = {d->count, d->at, d->contacts, d->contact_count, NULL};
-    struct match_side b = {g->count, mirror ? ref->mirrored : g->at, g->contacts, g->contact_count, NULL};
-    if (match_overlap(m, d->label, g->label, d->width, d->height, mirror))
+    struct match_side b = {g->count, g->at, g->contacts, g->contact_count, NULL};
+    if (match_overlap(&s->match, d->label, g->label, d->width, d->height))
         return err_set(e, ERR_internal, "no memory to compare a drawing with the reference");
-    if (match_find(m, &a, &b, d->width, d->height, w->prior, true, e))
+    if (kin_find(&s->kin, &a, &b, s->match.overlap.slots, s->match.overlaps, d->width, d->height, w, e))
         return -1;
-    int32_t o = 0, p = 0;
-    for (int32_t k = 1; k <= d->count; k++) {
-        struct scores s;
-        memset(&s, 0, sizeof s);
-        for (; o < m->overlaps && m->overlap.slots[o].a == k; o++)
-            s.under[ref->color[m->overlap.slots[o].b]] += (float)m->overlap.slots[o].n;
-        for (; p < m->count && m->pairs[p].a == k; p++)
-            s.sum[ref->color[m->pairs[p].b]] += expf(fminf(m->pairs[p].score, 30));
-        to_distribution(&s, r->palette.count, w, &out[k]);
-    }
+    for (int32_t k = 1; k <= d->count; k++)
+        to_distribution(ref, &s->kin, k, r->palette.count, &out[k]);
     return 0;
 }

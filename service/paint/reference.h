@@ -1,11 +1,11 @@
 /* reference.h - the reference images as palette and as regions: where which colour is, in which shape, beside what.
  *
- * A reference is scaled to the frame's size, cropped in the middle where its aspect ratio differs. Every reference is
- * looked at twice, as it is and mirrored: which of the two fits a shot is decided by agreement with the network. */
+ * A reference is scaled to the frame's size, cropped in the middle where its aspect ratio differs. */
 #ifndef LONGANIM_PAINT_REFERENCE_H
 #define LONGANIM_PAINT_REFERENCE_H
 
 #include "base/err.h"
+#include "paint/kin.h"
 #include "paint/match.h"
 #include "paint/paint.h"
 #include "paint/regions.h"
@@ -16,12 +16,10 @@
 #include <stdint.h>
 
 #define REFERENCE_MAX 4
-enum { REFERENCE_STRAIGHT, REFERENCE_MIRRORED, REFERENCE_VIEWS };
 
 struct reference {
-    struct regions regions;  /* of the frame's size; ink marks what has no paint */
-    uint8_t *color;          /* palette index per region */
-    struct region *mirrored; /* the regions' shapes, mirrored */
+    struct regions regions; /* of the frame's size; ink marks what has no paint */
+    uint8_t *color;         /* palette index per region */
 };
 
 struct references {
@@ -38,9 +36,16 @@ int references_load(struct references *r, const struct paint_image *images, int 
                     const struct palette *palette, bool split_background, struct err *e);
 void references_fini(struct references *r);
 
+/* What is kept between drawings. */
+struct reference_scratch {
+    struct match match; /* for overlaps */
+    struct kin kin;
+};
+void reference_scratch_fini(struct reference_scratch *s);
+
 /* What the reference says about the regions of a drawing: out[1..d->count] get a distribution over colours (its total
- * is 1). `m` is scratch. */
-int reference_prior(const struct references *r, int32_t which, int view, const struct regions *d, struct match *m,
+ * is 1). */
+int reference_prior(const struct references *r, int32_t which, const struct regions *d, struct reference_scratch *s,
                     const struct paint_weights *w, struct sparse *out, struct err *e);
 
 #endif

@@ -18,9 +18,10 @@
 struct region {
     int32_t area; /* paper pixels */
     int32_t x0, y0, x1, y1;
-    float cx, cy;        /* centroid, pixels */
-    float mxx, myy, mxy; /* second central moments, pixels^2 */
-    bool border;         /* touches the picture's edge */
+    float cx, cy;         /* centroid, pixels */
+    float mxx, myy, mxy;  /* second central moments, pixels^2 */
+    float skew_x, skew_y; /* means of d * |d|^2, d from the centroid, pixels^3 */
+    bool border;          /* touches the picture's edge */
 };
 
 /* Two regions that lie side by side. */

@@ -7,7 +7,8 @@
 
 struct sums {
     int64_t n, x, y;
-    double xx, yy, xy; /* around the frame's middle, for precision */
+    double xx, yy, xy;     /* around the frame's middle, for precision */
+    double cube_x, cube_y; /* of x (x^2 + y^2), and y likewise */
 };
 
 /* A run of pixels x0..x1-1 of row y, in closed form. */
@@ -20,9 +21,13 @@ static void add_run(struct sums *s, struct region *at, int32_t x0, int32_t x1, i
     s->y += n * y;
     /* sum of (a+i)^2, i = 0..n-1 */
     double m = (double)(n - 1);
-    s->xx += (double)n * a * a + a * m * (double)n + m * (double)n * (2 * m + 1) / 6;
+    double sum_xx = (double)n * a * a + a * m * (double)n + m * (double)n * (2 * m + 1) / 6;
+    double half = m * (double)n * 0.5, sum_xxx = a * (3 * sum_xx - 2 * a * a * (double)n - 3 * a * half) + half * half;
+    s->xx += sum_xx;
     s->yy += (double)n * dy * dy;
     s->xy += sum_x * dy;
+    s->cube_x += sum_xxx + dy * dy * sum_x;
+    s->cube_y += dy * sum_xx + (double)n * dy * dy * dy;
     if (x0 < at->x0)
         at->x0 = x0;
     if (x1 > at->x1)
@@ -44,6 +49,9 @@ static void finish(struct region *r, const struct sums *s, double mx, double my,
     r->mxx = (float)(s->xx / n - dx * dx + 1.0 / 12);
     r->myy = (float)(s->yy / n - dy * dy + 1.0 / 12);
     r->mxy = (float)(s->xy / n - dx * dy);
+    double xx = s->xx / n - dx * dx, yy = s->yy / n - dy * dy, xy = s->xy / n - dx * dy, r2 = dx * dx + dy * dy;
+    r->skew_x = (float)(s->cube_x / n - (3 * dx * xx + dx * yy + 2 * dy * xy + dx * r2));
+    r->skew_y = (float)(s->cube_y / n - (3 * dy * yy + dy * xx + 2 * dx * xy + dy * r2));
     r->border = r->x0 == 0 || r->y0 == 0 || r->x1 == width || r->y1 == height;
 }
 

@@ -136,7 +136,7 @@ void paint_close(struct paint *p)
     free(p->last_lines);
     free(p->priors);
     free(p->means);
-    match_fini(&p->prior_match);
+    reference_scratch_fini(&p->prior_scratch);
     tracker_fini(&p->tracker);
     voter_free(p->voter);
     regions_fini(&p->regions);
@@ -208,20 +208,19 @@ static int make_room(struct paint *p, int32_t regions)
 /* A prior that is sure of itself counts most, so that a track keeps what its clearest drawings said. */
 static int add_priors(struct paint *p, const struct drawing *d, struct err *e)
 {
-    for (int32_t i = 0; i < p->references.count; i++)
-        for (int view = 0; view < REFERENCE_VIEWS; view++) {
-            if (reference_prior(&p->references, i, view, &p->regions, &p->prior_match, &p->weights, p->priors, e))
-                return -1;
-            for (int32_t k = 1; k <= d->count; k++) {
-                const struct sparse *from = &p->priors[k];
-                float sure = 0;
-                for (int c = 0; c < from->count; c++)
-                    sure = fmaxf(sure, from->weight[c]);
-                sure = powf(sure, p->weights.prior_votes);
-                for (int c = 0; d->ids[k] && c < from->count; c++)
-                    sparse_add(&p->tracker.tracks[d->ids[k]].prior[view], from->color[c], sure * from->weight[c]);
-            }
+    for (int32_t i = 0; i < p->references.count; i++) {
+        if (reference_prior(&p->references, i, &p->regions, &p->prior_scratch, &p->weights, p->priors, e))
+            return -1;
+        for (int32_t k = 1; k <= d->count; k++) {
+            const struct sparse *from = &p->priors[k];
+            float sure = 0;
+            for (int c = 0; c < from->count; c++)
+                sure = fmaxf(sure, from->weight[c]);
+            sure = powf(sure, p->weights.prior_votes);
+            for (int c = 0; d->ids[k] && c < from->count; c++)
+                sparse_add(&p->tracker.tracks[d->ids[k]].prior, from->color[c], sure * from->weight[c]);
         }
+    }
     return 0;
 }
 

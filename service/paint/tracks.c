@@ -143,7 +143,7 @@ static int find_again(struct tracker *t, const struct regions *r, const struct v
     struct match_side a = {r->count, r->at, r->contacts, r->contact_count, votes};
     struct match_side b = {.count = n, .at = at, .votes = old};
     t->match.overlaps = 0;
-    if (match_find(&t->match, &a, &b, t->width, t->height, t->weights->track, false, e))
+    if (match_find(&t->match, &a, &b, t->width, t->height, t->weights->track, e))
         goto out;
     assign(&t->match, BACK_SCORE, track, taken, ids);
     for (int32_t i = 0; i < n; i++)
@@ -242,9 +242,9 @@ static int match_before(struct tracker *t, const struct regions *r, const struct
 {
     struct match_side a = {r->count, r->at, r->contacts, r->contact_count, votes};
     struct match_side b = {t->regions, t->at, t->contacts, t->contact_count, t->votes};
-    if (match_overlap(&t->match, r->label, t->label, t->width, t->height, false))
+    if (match_overlap(&t->match, r->label, t->label, t->width, t->height))
         return err_set(e, ERR_internal, "no memory to compare two drawings");
-    if (match_find(&t->match, &a, &b, t->width, t->height, t->weights->track, false, e))
+    if (match_find(&t->match, &a, &b, t->width, t->height, t->weights->track, e))
         return -1;
     assign(&t->match, 0, t->ids, taken, ids);
     return 0;

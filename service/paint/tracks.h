@@ -28,7 +28,7 @@ struct tie {
 struct track {
     int32_t drawings, last; /* how many it is in; the last of them */
     float log_cells;        /* sum over drawings of log2(1 + size in network pixels) */
-    struct sparse prior[REFERENCE_VIEWS];
+    struct sparse prior;
     struct tie ties[TRACK_TIES];
     uint8_t color, confidence;  /* filled by decide.c */
     float mean[3], mean_weight; /* sums of weighted RGB, for smooth mode */

@@ -1,7 +1,8 @@
 /* weights.h - the numbers that were fitted, in one place.
  *
- * They come from tools/fit-paint-weights over synthetic training shots (tests/support/art.h, seeds that no test uses);
- * docs/paint.md says how and how well. Nothing here was set by looking at test shots. */
+ * They come from tools/fit-paint-weights over synthetic training shots (tests/support/art.h, seeds that no test uses),
+ * those of kin.c from tools/fit-paint-prior over training clips of tools/art; docs/paint.md says how and how well.
+ * Nothing here was set by looking at test shots. */
 #ifndef LONGANIM_PAINT_WEIGHTS_H
 #define LONGANIM_PAINT_WEIGHTS_H
 
@@ -22,11 +23,37 @@ enum {
     MATCH_FEATURES
 };
 
+/* What speaks for a region of the reference being a region of a drawing (kin.c); differences are absolute. */
+enum {
+    KIN_BIAS,
+    KIN_IOU,    /* overlap over union; 0 for flipped ones */
+    KIN_INSIDE, /* overlap over the smaller one */
+    KIN_FAR,    /* log(1 + 4 distance / size) */
+    KIN_ACROSS, /* distance in heights of the picture */
+    KIN_AREA,   /* log area */
+    KIN_STRETCH,
+    KIN_SPREAD,
+    KIN_FILL,
+    KIN_BORDER,
+    KIN_COMPACT,   /* log(perimeter / size) */
+    KIN_DEGREE,    /* log number of neighbours */
+    KIN_CONTAINED, /* share of the border that belongs to one neighbour */
+    KIN_SKEW,      /* third moments */
+    KIN_FLIP,      /* the following are 0 for pairs that are not flipped */
+    KIN_FLIP_FAR,
+    KIN_FLIP_ACROSS,
+    KIN_FLIP_TURNED, /* as FAR and ACROSS in the mirrored picture */
+    KIN_FLIP_TURNED_ACROSS,
+    KIN_PLACED, /* neighbours whose partners lie around it as they should */
+    KIN_BESIDE, /* neighbours whose partners are its neighbours */
+    KIN_FEATURES
+};
+#define KIN_ROUNDS 3
+
 struct paint_weights {
-    float track[MATCH_FEATURES]; /* logit that two regions of consecutive drawings are the same */
-    float prior[MATCH_FEATURES]; /* score of a reference region for a region */
-    float prior_overlap;         /* of log(share of the reference's colour under the region) */
-    float prior_votes;           /* exponent of a pooled prior's sharpness */
+    float track[MATCH_FEATURES];             /* logit that two regions of consecutive drawings are the same */
+    float kin[KIN_ROUNDS + 1][KIN_FEATURES]; /* logit that a reference region is a region, by round */
+    float prior_votes;                       /* exponent of a pooled prior's sharpness */
     /* Score of a colour: vote * log(pooled votes + floor) + geometry * log(pooled prior + floor) + ties. Both weights
      * are linear in log2 of the region's size in network pixels. */
     float vote_base, vote_slope, vote_floor;
