@@ -1,5 +1,7 @@
 #include "fields.h"
 
+#include "base/id.h"
+
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
@@ -258,4 +260,13 @@ void fields_media_type(const char *value, char *out, size_t size)
     for (size_t i = 0; i < length; i++)
         out[i] = (char)tolower((unsigned char)start[i]);
     out[length] = 0;
+}
+
+/* ---- cursors ---- */
+
+int fields_cursor(const char *cursor, const char *parameter, struct err *e)
+{
+    if (cursor == NULL || id_is_job(cursor))
+        return 0;
+    return err_set_field(e, ERR_params_invalid, parameter, "the cursor is not one of ours");
 }

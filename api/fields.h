@@ -46,4 +46,7 @@ bool fields_list_has(const char *value, const char *token);
 /* Media type without parameters, lower case, into out; "" when missing or too long. */
 void fields_media_type(const char *value, char *out, size_t size);
 
+/* Is this what a page named as its neighbour? NULL is fine. params_invalid naming the query parameter. */
+int fields_cursor(const char *cursor, const char *parameter, struct err *e);
+
 #endif

@@ -269,6 +269,8 @@ static int read_filter(const struct req *r, struct queue_filter *f, char tag_key
     f->ascending = order && strcmp(order, "asc") == 0;
     if (after && before)
         return err_set_field(e, ERR_params_invalid, "before", "after and before exclude each other");
+    if (fields_cursor(after, "after", e) || fields_cursor(before, "before", e))
+        return -1;
     f->cursor = after ? after : before;
     f->backward = before != NULL;
     if (tag) {
@@ -293,8 +295,6 @@ void jobs_list(struct req *r, struct worker *w)
 
     if (read_filter(r, &filter, tag_key, &e) || watch_check(r->app->watch, &e) ||
         queue_list(w->queue, &filter, &page, &e)) {
-        if (strcmp(e.field, "cursor") == 0) /* the queue's word; ours has two names */
-            text_copy(e.field, sizeof(e.field), filter.backward ? "before" : "after");
         req_done_problem(r, &e);
         return;
     }

@@ -303,6 +303,8 @@ int key_apply(struct key *k, const json_t *object, struct err *e)
     else if (expires && (!json_is_string(expires) || clock_parse(json_string_value(expires), &k->expires_ms)))
         return err_set_field(e, ERR_params_invalid, "expires_at",
                              "a time like 2027-01-31T00:00:00Z is needed, or null");
+    else if (expires && k->expires_ms <= 0)
+        k->expires_ms = 1; /* before all of our time; 0 would be never */
     return 0;
 }
 

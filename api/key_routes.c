@@ -266,5 +266,5 @@ void key_routes_revoke(struct req *r, struct worker *w)
     if (rc)
         req_done_problem(r, &e);
     else
-        req_done_answer(r, answer_new(204));
+        answer_key(r, 200, &key, NULL);
 }

@@ -9,7 +9,7 @@ void key_routes_get(struct req *r, struct worker *w);    /* GET /keys/{id} */
 void key_routes_create(struct req *r, struct worker *w); /* POST /keys */
 void key_routes_change(struct req *r, struct worker *w); /* PUT /keys/{id} */
 void key_routes_rotate(struct req *r, struct worker *w); /* POST /keys/{id}/rotate */
-void key_routes_revoke(struct req *r, struct worker *w); /* DELETE /keys/{id} */
+void key_routes_revoke(struct req *r, struct worker *w); /* POST /keys/{id}/revoke */
 
 struct app;
 

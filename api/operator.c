@@ -125,7 +125,7 @@ static int read_page(const struct req *r, struct queue_filter *f, struct err *e)
     if (limit && (fields_number(limit, &n) || n < 1 || n > PAGE_MAX))
         return err_set_field(e, ERR_params_invalid, "limit", "the limit must be 1 to %d", PAGE_MAX);
     *f = (struct queue_filter){.state = JOB_FAILED, .cursor = target_arg(&r->target, "after"), .limit = (int)n};
-    return 0;
+    return fields_cursor(f->cursor, "after", e);
 }
 
 void operator_dead(struct req *r, struct worker *w)
@@ -136,8 +136,6 @@ void operator_dead(struct req *r, struct worker *w)
     struct err e;
 
     if (read_page(r, &filter, &e) || watch_check(r->app->watch, &e) || queue_list(w->queue, &filter, &page, &e)) {
-        if (strcmp(e.field, "cursor") == 0) /* the queue's word for it */
-            text_copy(e.field, sizeof(e.field), "after");
         req_done_problem(r, &e);
         return;
     }
@@ -173,7 +171,7 @@ static int select_named(const json_t *names, struct selection *s, struct err *e)
 
 static int select_oldest(struct worker *w, const char *code, int64_t limit, struct selection *s, struct err *e)
 {
-    char cursor[64] = "";
+    char cursor[64] = ""; /* of the next page */
     bool more = true;
 
     while (more && s->count < limit) {
@@ -208,6 +206,8 @@ static int select_dead(struct req *r, struct worker *w, struct selection *s, str
         rc = select_named(ids, s, e);
     else if (json_opt_str(body, "code", &code, e) || json_opt_int(body, "limit", &limit, e))
         rc = -1;
+    else if (code && (code[0] == 0 || code[strspn(code, "abcdefghijklmnopqrstuvwxyz_")] || strlen(code) > 64))
+        err_set_field(e, ERR_params_invalid, "code", "an error code is needed");
     else if (limit < 1 || limit > BATCH_MAX)
         err_set_field(e, ERR_params_invalid, "limit", "the limit must be 1 to %d", BATCH_MAX);
     else

@@ -261,6 +261,8 @@ void videos_list(struct req *r, struct worker *w)
         err_set_field(&e, ERR_params_invalid, "order", "the order must be asc or desc");
         goto problem;
     }
+    if (fields_cursor(filter.cursor, "after", &e))
+        goto problem;
     filter.limit = (int)n;
     filter.ascending = order && strcmp(order, "asc") == 0;
     if (watch_check(r->app->watch, &e) || queue_list(w->queue, &filter, &page, &e))
@@ -278,8 +280,6 @@ void videos_list(struct req *r, struct worker *w)
     req_done_answer(r, answer_json(200, object));
     return;
 problem:
-    if (strcmp(e.field, "cursor") == 0) /* the queue's word for it */
-        text_copy(e.field, sizeof(e.field), "after");
     req_done_problem(r, &e);
 }
 

@@ -52,7 +52,8 @@ void clock_format(int64_t wall_ms, char out[CLOCK_TEXT_SIZE])
     /* Four digits of year are all that the form has. */
     if (!gmtime_r(&seconds, &parts) || parts.tm_year < -1900 || parts.tm_year > 8099)
         parts = (struct tm){.tm_year = 8099, .tm_mon = 11, .tm_mday = 31};
-    size_t used = strftime(out, CLOCK_TEXT_SIZE, "%Y-%m-%dT%H:%M:%S", &parts);
+    size_t used = (size_t)snprintf(out, CLOCK_TEXT_SIZE, "%04d", parts.tm_year + 1900); /* %Y does not fill up */
+    used += strftime(out + used, CLOCK_TEXT_SIZE - used, "-%m-%dT%H:%M:%S", &parts);
     snprintf(out + used, CLOCK_TEXT_SIZE - used, ".%03dZ", (int)ms);
 }
 

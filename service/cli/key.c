@@ -146,7 +146,8 @@ static int revoke_keys(struct remote *r, char **names, int count, void *user, st
     (void)user;
     for (int i = 0; i < count; i++) {
         char path[512];
-        if (operate_path(path, "/keys/", names[i], "", e) != 0 || operate_call(r, "DELETE", path, NULL, NULL, e) != 0)
+        if (operate_path(path, "/keys/", names[i], "/revoke", e) != 0 ||
+            operate_call(r, "POST", path, NULL, NULL, e) != 0)
             return -1;
         printf("%s revoked\n", names[i]);
     }

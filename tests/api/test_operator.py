@@ -48,7 +48,7 @@ def test_a_paused_pool_gives_out_nothing(site, media):
     until(lambda: state(site, job) == "succeeded", 30, "it runs")
     api.problem("POST", "/queues/nowhere/pause", 404, "pool_not_found", headers=bearer("boss"))
     for method, path in (("GET", "/queues"), ("GET", "/dead"), ("GET", "/keys"), ("POST", "/dead/redrive"), ("POST", "/keys"),
-                         ("POST", "/queues/null/pause"), ("DELETE", "/keys/x"), ("POST", f"/jobs/{job}/purge")):
+                         ("POST", "/queues/null/pause"), ("POST", "/keys/x/revoke"), ("POST", f"/jobs/{job}/purge")):
         api.problem(method, path, 403, "forbidden_scope", headers=bearer("anna"))
 
 
@@ -116,11 +116,11 @@ def test_keys_are_made_changed_rotated_and_revoked(site, media):
     assert [(k["id"], k["source"]) for k in listed.json()["data"]] == [("anna", "file"), ("boss", "file"), ("carl", "api")]
     assert "la_" not in listed.text and hashlib.sha256(third.encode()).hexdigest() not in listed.text
     assert api.get("/keys/carl", headers=bearer("boss")).json()["revoked_at"] is None
-    assert api.request("DELETE", "/keys/carl", headers=bearer("boss")).status_code == 204
+    assert api.request("POST", "/keys/carl/revoke", headers=bearer("boss")).json()["revoked_at"]
     api.problem("GET", "/jobs", 401, "unauthenticated", headers=bearer(third))
-    api.problem("DELETE", "/keys/carl", 409, "key_not_changeable", headers=bearer("boss"))
+    api.problem("POST", "/keys/carl/revoke", 409, "key_not_changeable", headers=bearer("boss"))
     api.problem("POST", "/keys", 409, "key_exists", headers=bearer("boss"), json={"id": "carl"})
-    api.problem("DELETE", "/keys/anna", 409, "key_not_changeable", headers=bearer("boss"))
+    api.problem("POST", "/keys/anna/revoke", 409, "key_not_changeable", headers=bearer("boss"))
     api.problem("PUT", "/keys/nobody", 404, "key_not_found", headers=bearer("boss"), json={})
 
 
@@ -131,7 +131,7 @@ def test_every_api_and_every_start_knows_the_keys(site, tmp_path):
         until(lambda: second.get("/jobs", headers=bearer(secret)).status_code == 200, what="known at the start")
         other = second.request("POST", "/keys", headers=bearer("boss"), json={"id": "other"}).json()["secret"]
         until(lambda: site.api.get("/jobs", headers=bearer(other)).status_code == 200, 2, "known elsewhere")
-        assert second.request("DELETE", "/keys/other", headers=bearer("boss")).status_code == 204
+        assert second.request("POST", "/keys/other/revoke", headers=bearer("boss")).status_code == 200
         until(lambda: site.api.get("/jobs", headers=bearer(other)).status_code == 401, 2, "revoked elsewhere")
     site.redis.wipe()
     site.api.restart()
