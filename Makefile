@@ -36,7 +36,7 @@ PROGRAMS := $(B)/longanim $(B)/longanim-api $(B)/longanim-probe $(B)/longanim-wo
 # ---- libraries ----
 LIBS_AV := -lavformat -lavcodec -lswscale -lavutil -lseccomp -larchive -lz
 LIBS_NET := -lhiredis -lcurl
-LIBS_BASE := -ljansson -lcrypto -lm -pthread
+LIBS_BASE := -ljansson -lcrypto -lz -lm -pthread
 LIBS_API := -lmicrohttpd $(LIBS_NET) $(LIBS_BASE)
 LIBS_ALL := $(LIBS_AV) $(LIBS_NET) $(LIBS_BASE) -ldl
 TORCH_CUDA := $(wildcard $(LIBTORCH)/lib/libtorch_cuda.so)

@@ -60,7 +60,7 @@ void artifacts_list(struct req *r, struct worker *w)
     }
     object = json_object();
     json_put(object, "data", json_incref(list));
-    req_done_answer(r, answer_json(200, object));
+    req_done_document(r, object);
 out:
     json_decref(list);
     snapshot_unref(s);

@@ -1,6 +1,7 @@
 #include "courier.h"
 
 #include "app.h"
+#include "hook_store.h"
 #include "stats.h"
 #include "webhooks.h"
 
@@ -102,14 +103,16 @@ static int stop_asked(void *user, int64_t sent, int64_t to_send, int64_t receive
 
 /* The HTTP status, or -1 with e. */
 static int post(struct courier *c, struct http *http, const struct webhook *hook, const char *id, const char *body,
-                struct err *e)
+                const char *trace_parent, struct err *e)
 {
     char signature[WEBHOOK_SIGNATURE_SIZE], id_line[128], time_line[64], signature_line[WEBHOOK_SIGNATURE_SIZE + 32];
+    char trace_line[96];
     const char *headers[] = {"Content-Type: application/json",
                              "User-Agent: longanim/" LONGANIM_VERSION,
                              id_line,
                              time_line,
                              signature_line,
+                             trace_parent[0] ? trace_line : NULL,
                              NULL};
     int64_t now_s = clock_wall_ms() / 1000;
     struct http_request request = {.method = "POST",
@@ -129,6 +132,7 @@ static int post(struct courier *c, struct http *http, const struct webhook *hook
     snprintf(id_line, sizeof(id_line), "webhook-id: %s", id);
     snprintf(time_line, sizeof(time_line), "webhook-timestamp: %lld", (long long)now_s);
     snprintf(signature_line, sizeof(signature_line), "webhook-signature: %s", signature);
+    snprintf(trace_line, sizeof(trace_line), "traceparent: %.64s", trace_parent);
     if (http_do(http, &request, &response, e))
         return -1;
     return response.status;
@@ -172,14 +176,15 @@ static void deliver(struct courier *c, struct queue *queue, struct http *http, c
         err_set(&e, ERR_internal, "the endpoint's record is broken");
     } else if (queue_get(queue, d->job_id, &job, &e) == 0) {
         body = make_body(&job);
-        status = post(c, http, &hook, id, body, &e);
+        status = post(c, http, &hook, id, body, job.trace_parent, &e);
     }
     /* Redirects are not followed: they are reported, and tried again like any other failure. 410 means never again. */
     next = (status >= 200 && status < 300) || status == 410 || e.code == ERR_job_not_found ? -1 : next_try_ms(d->tries);
     entry = log_entry(d, status, &e, clock_mono_ms() - start, next);
     if (queue_hook_done(queue, d, next, entry, &e))
         log_err(LOG_WARN, "api.webhook_not_noted", d->job_id, &e); /* it is due again after HOLD_MS */
-    if (status == 410 && queue_hook_delete(queue, d->tenant, d->hook_id, &e) == 0)
+    if (status == 410 && hook_store_delete(c->app->store, d->tenant, d->hook_id, &e) == 0 &&
+        queue_hook_delete(queue, d->tenant, d->hook_id, &e) == 0)
         log_event(LOG_INFO, "webhook.gone", "webhook", "s", d->hook_id, NULL);
     const char *result = status >= 200 && status < 300 ? "delivered" : next < 0 ? "given_up" : "failed";
     metrics_add(c->app->metrics, STATS_WEBHOOKS, 1, &result);

@@ -270,3 +270,25 @@ int fields_cursor(const char *cursor, const char *parameter, struct err *e)
         return 0;
     return err_set_field(e, ERR_params_invalid, parameter, "the cursor is not one of ours");
 }
+
+/* ---- Accept-Encoding ---- */
+
+bool fields_accepts_gzip(const char *value)
+{
+    bool any = false, named = false, allowed = false;
+
+    for (const char *at = value ? value : ""; *at;) {
+        size_t size = strcspn(at, ","), name = strcspn(at, ",; \t");
+        const char *q = memchr(at, '=', size);
+        bool zero = q && strspn(q + 1, "0.") == size - (size_t)(q + 1 - at);
+        if ((name == 4 && strncasecmp(at, "gzip", 4) == 0) || (name == 6 && strncasecmp(at, "x-gzip", 6) == 0)) {
+            named = true;
+            allowed = !zero;
+        } else if (name == 1 && *at == '*') {
+            any = !zero;
+        }
+        at += size;
+        at += strspn(at, ", \t");
+    }
+    return named ? allowed : any;
+}

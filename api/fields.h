@@ -46,6 +46,9 @@ bool fields_list_has(const char *value, const char *token);
 /* Media type without parameters, lower case, into out; "" when missing or too long. */
 void fields_media_type(const char *value, char *out, size_t size);
 
+/* Does Accept-Encoding (NULL = not sent) allow gzip? */
+bool fields_accepts_gzip(const char *accept_encoding);
+
 /* Is this what a page named as its neighbour? NULL is fine. params_invalid naming the query parameter. */
 int fields_cursor(const char *cursor, const char *parameter, struct err *e);
 

@@ -113,7 +113,7 @@ void files_segments(struct req *r, struct worker *w)
     for (int i = 0; i < count; i++)
         json_array_append_new(data, segment_json(&list[i], s->job.id));
     json_put(object, "data", data);
-    req_done_answer(r, answer_json(200, object));
+    req_done_document(r, object);
 out:
     free(list);
     snapshot_unref(s);

@@ -1,6 +1,7 @@
 #include "house.h"
 
 #include "app.h"
+#include "hook_store.h"
 #include "key_routes.h"
 #include "stats.h"
 
@@ -43,6 +44,7 @@ struct shares {
 
 struct house {
     struct app *app;
+    bool hooks_due; /* the janitor's: Redis may not know all webhooks */
     pthread_t threads[THREADS];
     int started;
     pthread_mutex_t lock;
@@ -301,6 +303,18 @@ static void sweep(struct house *h, struct queue *queue)
                   "temporaries", "i", (int64_t)swept.temporaries, NULL);
 }
 
+/* Before anything may end again that they are to hear of. */
+static void restore_hooks(struct house *h, struct queue *queue)
+{
+    struct err e;
+    int count;
+
+    if (hook_store_restore(h->app->store, queue, &count, &e))
+        log_err(LOG_WARN, "api.webhooks_not_restored", NULL, &e);
+    else
+        h->hooks_due = false;
+}
+
 static void reconcile(struct house *h, struct queue *queue, char generation[96])
 {
     struct ledger ledger = app_ledger(h->app, queue);
@@ -313,6 +327,9 @@ static void reconcile(struct house *h, struct queue *queue, char generation[96])
         h->restored = true;
         pthread_mutex_unlock(&h->lock);
     }
+    h->hooks_due = h->hooks_due || done == 1;
+    if (h->hooks_due)
+        restore_hooks(h, queue);
     if (done == 1)
         log_event(LOG_INFO, "api.reconciled", "manifests", "i", (int64_t)found.manifests, "requeued", "i",
                   (int64_t)found.requeued, "restored", "i", (int64_t)found.restored, "buried", "i",

@@ -307,9 +307,7 @@ void jobs_list(struct req *r, struct worker *w)
     json_put_str(object, "prev", page.prev[0] ? page.prev : NULL);
     json_put_bool(object, "has_more", page.next[0] != 0);
     queue_page_free(&page);
-    req_answer(r, answer_json(200, object));
-    answer_header(r->answer, "Cache-Control", "private, no-cache");
-    req_done(r);
+    req_done_document(r, object);
 }
 
 /* ---- what changes a job ---- */

@@ -41,7 +41,7 @@ void key_routes_list(struct req *r, struct worker *w)
     (void)w;
     keys_each(r->app->keys, add_key, data);
     json_put(object, "data", data);
-    req_done_answer(r, answer_json(200, object));
+    req_done_document(r, object);
 }
 
 static int not_found(struct err *e)

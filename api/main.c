@@ -261,6 +261,11 @@ int main(int argc, char **argv)
     }
     notify_init(config.notify_socket, config.watchdog_us, config.alive_file);
     json_object_seed(0); /* before any thread */
+    if (strcmp(config.access_log, "all") && strcmp(config.access_log, "changes") && strcmp(config.access_log, "none")) {
+        fprintf(stderr, "longanim-api: LONGANIM_ACCESS_LOG is all, changes or none\n");
+        config_free(&config);
+        return 2;
+    }
     raise_descriptors();
     app.config = &config;
     app.started_ms = clock_mono_ms();

@@ -1,13 +1,17 @@
 #include "meta.h"
 
 #include "app.h"
+#include "fields.h"
 #include "models.h"
 
+#include "base/gzip.h"
 #include "base/json.h"
 #include "base/version.h"
 
 #include <openapi_json.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- /capabilities ---- */
@@ -112,14 +116,36 @@ void meta_capabilities(struct req *r, struct worker *w)
     json_put(object, "params", params);
     json_put(object, "key", this_key_json(r, &usage));
     json_decref(models);
-    req_done_answer(r, answer_json(200, object));
+    req_done_document(r, object);
 }
 
 /* ---- documents ---- */
 
+static char *squeezed; /* the document, made small once */
+static size_t squeezed_size;
+
+static void squeeze_openapi(void)
+{
+    if (gzip_bytes(openapi_json, strlen(openapi_json), &squeezed, &squeezed_size))
+        squeezed = NULL;
+}
+
 bool meta_openapi(struct req *r)
 {
-    req_answer(r, answer_text(200, "application/json", openapi_json));
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    char *copy;
+
+    pthread_once(&once, squeeze_openapi);
+    if (squeezed && fields_accepts_gzip(req_header(r, REQ_accept_encoding))) {
+        if ((copy = malloc(squeezed_size)) == NULL)
+            abort();
+        memcpy(copy, squeezed, squeezed_size);
+        req_answer(r, answer_take(200, "application/json", copy, squeezed_size));
+        answer_header(r->answer, "Content-Encoding", "gzip");
+    } else {
+        req_answer(r, answer_text(200, "application/json", openapi_json));
+    }
+    answer_header(r->answer, "Vary", "Accept-Encoding");
     answer_header(r->answer, "Cache-Control", "no-cache");
     return true;
 }

@@ -58,7 +58,7 @@ void operator_queues(struct req *r, struct worker *w)
     for (int i = 0; i < count; i++)
         json_array_append_new(data, depth_json(&depths[i]));
     json_put(object, "data", data);
-    req_done_answer(r, answer_json(200, object));
+    req_done_document(r, object);
 out:
     free(depths);
 }
@@ -147,7 +147,7 @@ void operator_dead(struct req *r, struct worker *w)
     json_put_str(object, "next", page.next[0] ? page.next : NULL);
     json_put_bool(object, "has_more", page.next[0] != 0);
     queue_page_free(&page);
-    req_done_answer(r, answer_json(200, object));
+    req_done_document(r, object);
 }
 
 /* Which dead letters: those named, or the oldest `limit` (that failed with `code`). */
@@ -251,7 +251,7 @@ static void for_dead(struct req *r, struct worker *w, dead_fn fn, const char *do
               r->who.tenant, NULL);
     json_put(object, done_name, done);
     json_put(object, "refused", refused);
-    req_done_answer(r, answer_json(200, object));
+    req_done_document(r, object);
 out:
     free(s.ids);
 }

@@ -1,10 +1,14 @@
 #include "req.h"
 
+#include "fields.h"
 #include "problem.h"
 
+#include "base/gzip.h"
 #include "base/id.h"
 
 #include <string.h>
+
+enum { GZIP_MIN_BYTES = 1024 };
 
 void req_answer(struct req *r, struct answer *a)
 {
@@ -43,6 +47,32 @@ void req_done_answer(struct req *r, struct answer *a)
 {
     req_answer(r, a);
     req_done(r);
+}
+
+static void squeeze(struct req *r, struct answer **a)
+{
+    struct answer *small;
+    char *bytes;
+    size_t size;
+
+    answer_header(*a, "Vary", "Accept-Encoding");
+    if ((*a)->size < GZIP_MIN_BYTES || !fields_accepts_gzip(req_header(r, REQ_accept_encoding)) ||
+        gzip_bytes((*a)->data, (*a)->size, &bytes, &size))
+        return;
+    small = answer_take(200, "application/json", bytes, size);
+    answer_header(small, "Content-Encoding", "gzip");
+    answer_header(small, "Vary", "Accept-Encoding");
+    answer_unref(*a);
+    *a = small;
+}
+
+void req_done_document(struct req *r, json_t *take)
+{
+    struct answer *a = answer_json(200, take);
+
+    squeeze(r, &a);
+    answer_header(a, "Cache-Control", "private, no-cache");
+    req_done_answer(r, a);
 }
 
 void req_done_problem(struct req *r, const struct err *e)

@@ -27,6 +27,7 @@ struct upload;
 /* The header fields that handlers look at: index, name. */
 #define REQ_HEADERS(X)                                                                                                 \
     X(accept, "Accept")                                                                                                \
+    X(accept_encoding, "Accept-Encoding")                                                                              \
     X(authorization, "Authorization")                                                                                  \
     X(content_digest, "Content-Digest")                                                                                \
     X(content_length, "Content-Length")                                                                                \
@@ -135,6 +136,8 @@ void req_problem_as(struct req *r, const struct err *e, int status); /* with ano
 /* The suspended request has its answer: back to the loop. The request may be gone on return. */
 void req_done(struct req *r);
 void req_done_answer(struct req *r, struct answer *a);
+/* 200 with a document that may be long: gzip'ed from a kilobyte on for clients that take that. Pool threads. */
+void req_done_document(struct req *r, json_t *take);
 void req_done_problem(struct req *r, const struct err *e);
 
 /* Loop thread only: stop reading until req_go_on (body) or req_done. */

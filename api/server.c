@@ -28,6 +28,7 @@ enum {
     SWALLOW_MAX_BYTES = 16 << 20, /* of a refused body, so that slow-witted clients get to read the answer */
     PATIENCE_BYTES = 65536,       /* a refused body up to this is read before the answer is sent */
     STREAM_BLOCK_BYTES = 16384,
+    SLOW_US = 1000000,
     INACTIVITY_S = 75, /* while an answer is being sent and nobody reads */
 };
 
@@ -486,6 +487,23 @@ static enum MHD_Result on_call(void *user, struct MHD_Connection *connection, co
     }
 }
 
+/* A line a request; the route's template, never the target: ids are in the answer's own events. */
+static void log_request(const struct req *r, int64_t duration_us)
+{
+    const char *wanted = r->app->config->access_log, *method = r->route ? r->route->method : "-";
+    bool reads = strcmp(method, "GET") == 0, failed = r->answer->status >= 500;
+    bool slow = duration_us > SLOW_US && !r->answer->source;
+
+    if (strcmp(wanted, "none") == 0 || (strcmp(wanted, "all") != 0 && reads && !failed && !slow))
+        return;
+    if (r->server->conf.open && reads && !failed)
+        return; /* probes come every second */
+    log_event(failed ? LOG_WARN : LOG_INFO, "api.request", "method", "s", method, "route", "s",
+              r->route ? r->route->path : "other", "status", "i", (int64_t)r->answer->status, "dur_ms", "i",
+              duration_us / 1000, "bytes_in", "i", r->body_received, "key", "s", r->who.tenant, "trace_id", "s",
+              r->trace_id, NULL);
+}
+
 static void *on_target(void *user, const char *raw, struct MHD_Connection *connection)
 {
     struct server *s = user;
@@ -526,6 +544,7 @@ static void on_completed(void *user, struct MHD_Connection *connection, void **c
         int64_t duration_us = now_us() - r->started_us;
         stats_request(s->app->metrics, r->route ? r->route->path : "other", r->method, r->answer->status, duration_us);
         span_end(r, duration_us);
+        log_request(r, duration_us);
         if (r->answer->source)
             source_detach(r->answer->source);
     }

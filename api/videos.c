@@ -277,7 +277,7 @@ void videos_list(struct req *r, struct worker *w)
     json_put_str(object, "last_id", page.count ? page.jobs[page.count - 1].id : NULL);
     json_put_bool(object, "has_more", page.next[0] != 0);
     queue_page_free(&page);
-    req_done_answer(r, answer_json(200, object));
+    req_done_document(r, object);
     return;
 problem:
     req_done_problem(r, &e);
@@ -296,7 +296,7 @@ void videos_delete(struct req *r, struct worker *w)
     json_put_str(object, "id", r->params[0]);
     json_put_str(object, "object", "video.deleted");
     json_put_bool(object, "deleted", true);
-    req_done_answer(r, answer_json(200, object));
+    req_done_document(r, object);
 }
 
 void videos_content(struct req *r, struct worker *w)

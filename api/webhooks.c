@@ -2,12 +2,14 @@
 
 #include "app.h"
 #include "body.h"
+#include "hook_store.h"
 
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/http.h"
 #include "base/id.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/text.h"
 
 #include <netdb.h>
@@ -151,6 +153,16 @@ static int read_member(struct req *r, const char *name, json_t **out_body, const
     return -1;
 }
 
+/* Nobody was told the secret of this one. */
+static void take_back(struct req *r, struct worker *w, const char *id)
+{
+    struct err e;
+
+    if (hook_store_delete(r->app->store, r->who.tenant, id, &e) ||
+        (queue_hook_delete(w->queue, r->who.tenant, id, &e) && e.code != ERR_webhook_not_found))
+        log_err(LOG_WARN, "api.webhook_not_removed", NULL, &e);
+}
+
 void webhooks_create(struct req *r, struct worker *w)
 {
     struct webhook hook = {.created_ms = clock_wall_ms()};
@@ -168,8 +180,13 @@ void webhooks_create(struct req *r, struct worker *w)
     id_random_hex(hex, WEBHOOK_KEY_SIZE);
     read_key(hex, hook.key);
     text = webhook_text(&hook);
-    if (queue_hook_put(w->queue, r->who.tenant, id, text, &e))
+    /* The store first: what Redis alone knew would be lost with it. */
+    if (house_store_check(r->app->house, &e) || hook_store_put(r->app->store, r->who.tenant, id, text, &e))
         goto problem;
+    if (queue_hook_put(w->queue, r->who.tenant, id, text, &e)) {
+        take_back(r, w, id);
+        goto problem;
+    }
     hash_base64(hook.key, WEBHOOK_KEY_SIZE, secret + 6);
     object = webhook_json(id, &hook);
     json_put_str(object, "secret", secret);
@@ -212,7 +229,7 @@ void webhooks_list(struct req *r, struct worker *w)
     }
     object = json_object();
     json_put(object, "data", l.data);
-    req_done_answer(r, answer_json(200, object));
+    req_done_document(r, object);
 }
 
 /* webhook_not_found unless this tenant has it. */
@@ -244,7 +261,8 @@ void webhooks_delete(struct req *r, struct worker *w)
 {
     struct err e;
 
-    if (find_hook(r, w, NULL, &e) || queue_hook_delete(w->queue, r->who.tenant, r->params[0], &e))
+    if (find_hook(r, w, NULL, &e) || hook_store_delete(r->app->store, r->who.tenant, r->params[0], &e) ||
+        queue_hook_delete(w->queue, r->who.tenant, r->params[0], &e))
         req_done_problem(r, &e);
     else
         req_done_answer(r, answer_new(204));
@@ -270,7 +288,7 @@ void webhooks_deliveries(struct req *r, struct worker *w)
     }
     object = json_object();
     json_put(object, "data", data);
-    req_done_answer(r, answer_json(200, object));
+    req_done_document(r, object);
 }
 
 void webhooks_redeliver(struct req *r, struct worker *w)
@@ -283,7 +301,9 @@ void webhooks_redeliver(struct req *r, struct worker *w)
     job_init(&job);
     if (read_member(r, "job_id", &body, &job_id, &e) || find_hook(r, w, NULL, &e))
         goto problem;
-    if (!id_is_job(job_id) || queue_get(w->queue, job_id, &job, &e) || strcmp(job.tenant, r->who.tenant) != 0) {
+    if (id_is_job(job_id) && queue_get(w->queue, job_id, &job, &e) && e.code != ERR_job_not_found)
+        goto problem;
+    if (strcmp(job.tenant, r->who.tenant) != 0) {
         err_set(&e, ERR_job_not_found, "there is no job with this id");
         goto problem;
     }

@@ -23,6 +23,7 @@ CONFIG_INT(vram_budget, "LONGANIM_VRAM_BUDGET", "--vram-budget", 0, 0, INT64_MAX
 CONFIG_INT(threads, "LONGANIM_THREADS", "--threads", 0, 0, 1024, CONFIG_WORKER | CONFIG_SERVE | CONFIG_TOOL, "CPU threads of the networks; 0 = one per core")
 CONFIG_STR(keys, "LONGANIM_KEYS", "--keys", "", CONFIG_API | CONFIG_SERVE, "file of API keys; not set: answers only on loopback")
 CONFIG_INT(rate_per_minute, "LONGANIM_RATE_PER_MINUTE", "", 6000, 0, 1000000000, CONFIG_API | CONFIG_SERVE, "requests of one key per minute; 0 = no limit; never without keys")
+CONFIG_STR(access_log, "LONGANIM_ACCESS_LOG", "", "changes", CONFIG_API | CONFIG_SERVE, "requests that get a line in the log: all, changes (what is not only read, what fails on our side, what takes a second) or none")
 CONFIG_STR(cors_origins, "LONGANIM_CORS_ORIGINS", "", "", CONFIG_API | CONFIG_SERVE, "origins whose pages may read answers, comma-separated; not set: none")
 CONFIG_INT(header_ms, "LONGANIM_HEADER_MS", "", 20000, 100, 30000, CONFIG_API | CONFIG_SERVE, "how long a connection may be idle or send its header")
 CONFIG_INT(body_window_ms, "LONGANIM_BODY_WINDOW_MS", "", 30000, 100, 60000, CONFIG_API | CONFIG_SERVE, "time over which a body must come at 16 kB/s or more")

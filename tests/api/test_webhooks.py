@@ -157,3 +157,20 @@ def test_names_of_private_addresses_are_not_called(fresh, media):
     end_a_job(api, media)
     until(lambda: deliveries(api, hook), what="noted")
     assert not deliveries(api, hook)[0]["delivered"] and deliveries(api, hook)[0]["error"]
+
+
+def test_webhooks_outlive_redis_and_tell_the_trace(fresh, media):
+    service = fresh(webhook_allow_private=1)
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    with Receiver(204) as receiver:
+        hook, gone = create(service.api, receiver.url), create(service.api, receiver.url)
+        assert service.api.request("DELETE", f"/webhooks/{gone['id']}").status_code == 204
+        job = service.api.post_job(media.video, media.reference, headers={"traceparent": trace}).json()["id"]
+        service.redis.wipe()
+        until(lambda: service.api.get("/webhooks").status_code == 200 and service.api.get("/webhooks").json()["data"], what="known again")
+        assert [h["id"] for h in service.api.get("/webhooks").json()["data"]] == [hook["id"]]
+        until(lambda: service.api.request("POST", f"/jobs/{job}/cancel").status_code == 200, what="canceled")
+        until(lambda: receiver.got, what="told")
+        headers = {k.lower(): v for k, v in receiver.got[0][0].items()}
+        assert headers["traceparent"].split("-")[1] == trace.split("-")[1]
+        assert json.loads(receiver.got[0][1])["data"]["id"] == job
