@@ -49,33 +49,46 @@ static int apply_params(struct creation *c, struct manifest *m, struct err *e)
 
 /* ---- files ---- */
 
-static int probe(struct creation *c, const struct spooled *file, bool still, const char *field,
-                 struct manifest_file *out, struct err *e)
+static void take_info(struct manifest_file *out, const struct media_info *info)
 {
-    struct media_info info;
-    int fd = open(file->path, O_RDONLY | O_CLOEXEC), rc;
+    text_copy(out->container, sizeof(out->container), info->container);
+    out->width = info->width;
+    out->height = info->height;
+    out->frames = info->frames;
+    out->fps_num = info->fps_num;
+    out->fps_den = info->fps_den;
+    out->variable_rate = info->variable_rate;
+    out->has_alpha = info->has_alpha;
+    out->has_audio = info->has_audio;
+}
 
-    if (fd < 0)
-        return err_set(e, ERR_internal, "the upload cannot be read back");
-    rc = probe_client_ask(c->app->probe, fd, still, &info, e);
-    close(fd);
+/* All files of the upload in one go: info[0] is the video's, the references' follow. */
+static int probe(struct creation *c, struct media_info info[PROBE_FILES_MAX], struct err *e)
+{
+    struct probe_file files[PROBE_FILES_MAX];
+    int count = 0, refused = -1, rc = -1;
+
+    for (; count <= c->reference_count; count++) {
+        const struct spooled *file = count == 0 ? &c->video : &c->references[count - 1];
+        files[count] = (struct probe_file){open(file->path, O_RDONLY | O_CLOEXEC), count > 0};
+        if (files[count].fd < 0) {
+            err_set(e, ERR_internal, "the upload cannot be read back");
+            goto out;
+        }
+    }
+    rc = probe_client_ask(c->app->probe, files, count, info, &refused, e);
     if (rc) {
         const char *code = err_info(e->code)->name;
         metrics_add(c->app->metrics, STATS_REJECTED, 1, &code);
-        if (!e->field[0])
-            text_copy(e->field, sizeof(e->field), field);
-        return -1;
+        if (!e->field[0] && refused > 0)
+            snprintf(e->field, sizeof(e->field), "reference/%d", refused - 1);
+        else if (!e->field[0] && refused == 0)
+            text_copy(e->field, sizeof(e->field), "video");
     }
-    text_copy(out->container, sizeof(out->container), info.container);
-    out->width = info.width;
-    out->height = info.height;
-    out->frames = info.frames;
-    out->fps_num = info.fps_num;
-    out->fps_den = info.fps_den;
-    out->variable_rate = info.variable_rate;
-    out->has_alpha = info.has_alpha;
-    out->has_audio = info.has_audio;
-    return 0;
+out:
+    for (int i = 0; i < count; i++)
+        close(files[i].fd);
+    return rc;
 }
 
 static void describe(struct manifest_file *out, const struct spooled *file)
@@ -137,19 +150,17 @@ static int check_timesheet(const struct creation *c, struct manifest *m, struct 
 
 static int probe_all(struct creation *c, struct manifest *m, struct err *e)
 {
-    char field[32];
+    struct media_info info[PROBE_FILES_MAX];
 
-    if (probe(c, &c->video, false, "video", &m->video, e))
+    if (probe(c, info, e))
         return -1;
+    take_info(&m->video, &info[0]);
+    for (int i = 0; i < c->reference_count; i++)
+        take_info(&m->references[i], &info[1 + i]);
     /* Frames in a zip have no rate of their own. */
     if (m->video.fps_num == 0 && strcmp(m->video.container, "zip") == 0) {
         m->video.fps_num = m->params.fps_num;
         m->video.fps_den = m->params.fps_den;
-    }
-    for (int i = 0; i < c->reference_count; i++) {
-        snprintf(field, sizeof(field), "reference/%d", i);
-        if (probe(c, &c->references[i], true, field, &m->references[i], e))
-            return -1;
     }
     if (c->palette.path[0] && check_palette(c, e))
         return -1;

@@ -116,6 +116,17 @@ int media__decoder_open(AVCodecContext **out, const AVCodec *codec, const AVCode
     return 0;
 }
 
+void media__warm_up(void)
+{
+    media__av_init(0);
+    for (size_t i = 0; i < sizeof decoders / sizeof *decoders; i++) {
+        const AVCodec *codec = avcodec_find_decoder_by_name(decoders[i].name);
+        AVCodecContext *context = NULL;
+        if (codec && media__decoder_open(&context, codec, NULL, 1 << 20, NULL) == 0)
+            avcodec_free_context(&context);
+    }
+}
+
 /* ---- the file as libav sees it ---- */
 static int read_bytes(void *user, uint8_t *data, int size)
 {

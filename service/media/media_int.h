@@ -71,6 +71,10 @@ int media__timeline_finish(struct media_timeline *t, bool coarse, int32_t nomina
 /* Width and height that a PNG or JPEG states, as stored. media_unreadable, media_container_refused. */
 int media__still_size(const uint8_t *data, size_t size, int32_t *out_w, int32_t *out_h, struct err *e);
 
+/* libav fills tables when they are first needed; in a process that forks, its children find them filled. Once, with no
+ * file in sight. */
+void media__warm_up(void);
+
 /* Is this description possible? For answers of a process that may have been taken over. */
 bool media__info_sane(const struct media_info *i, const struct media_limits *l);
 

@@ -61,12 +61,13 @@ static void deadline_in(struct timespec *out, int64_t ms)
 static int start_prober(struct probe_client *p, struct err *e)
 {
     char *argv[] = {(char[]){"longanim-probe"}, (char[]){"--serve"}, NULL};
+    char *env[] = {(char[]){"LD_BIND_NOW=1"}, NULL}; /* slim.h */
     int pair[2];
     pid_t pid;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         return err_set(e, ERR_overloaded, "socketpair: %s", strerror(errno));
     struct proc_fd fd = {pair[1], PROBE_SOCKET_FD};
-    int result = proc_spawn(&pid, p->program, argv, NULL, &fd, 1, SIGKILL, e);
+    int result = proc_spawn(&pid, p->program, argv, env, &fd, 1, SIGKILL, e);
     close(pair[1]);
     if (result != 0) {
         close(pair[0]);
@@ -247,43 +248,55 @@ static bool leave(struct probe_client *p, struct waiting *w, bool sent)
     return w->done;
 }
 
-static bool send_request(int socket, const struct probe_request *request, int file)
+static bool send_request(int socket, const struct probe_request *request, const struct probe_file *files)
 {
     union {
         struct cmsghdr head;
-        char bytes[CMSG_SPACE(sizeof(int))];
+        char bytes[CMSG_SPACE(PROBE_FILES_MAX * sizeof(int))];
     } control;
+    int fds[PROBE_FILES_MAX];
+    size_t size = (size_t)request->count * sizeof(int);
     memset(&control, 0, sizeof control);
+    for (int i = 0; i < request->count; i++)
+        fds[i] = files[i].fd;
     struct iovec part = {.iov_base = (void *)(uintptr_t)request, .iov_len = sizeof *request};
-    struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_SPACE(size)};
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(c), &file, sizeof file);
+    c->cmsg_len = CMSG_LEN(size);
+    memcpy(CMSG_DATA(c), fds, size);
     ssize_t sent;
     while ((sent = sendmsg(socket, &m, MSG_NOSIGNAL)) < 0 && errno == EINTR)
         ;
     return sent == (ssize_t)sizeof *request;
 }
 
-int probe_client_ask(struct probe_client *p, int fd, bool as_still, struct media_info *out, struct err *e)
+int probe_client_ask(struct probe_client *p, const struct probe_file *files, int count,
+                     struct media_info out[PROBE_FILES_MAX], int *out_refused, struct err *e)
 {
     struct waiting w = {0};
     struct probe_request request;
     int socket = enter(p, &w);
+    if (out_refused)
+        *out_refused = -1;
     if (socket < 0)
         return err_set(e, ERR_overloaded, "uploads cannot be looked at right now");
     memset(&request, 0, sizeof request);
     request.id = w.id;
-    request.as_still = as_still;
+    request.count = count;
+    for (int i = 0; i < count; i++)
+        request.stills |= files[i].as_still ? 1U << i : 0;
     request.limits = p->limits;
-    bool sent = send_request(socket, &request, fd);
+    bool sent = send_request(socket, &request, files);
     close(socket);
     if (!leave(p, &w, sent))
         return err_set(e, ERR_overloaded, "uploads cannot be looked at right now");
-    if (w.reply.failed)
+    if (w.reply.refused >= 0) {
+        if (out_refused)
+            *out_refused = w.reply.refused;
         return err_set_field(e, w.reply.err.code, w.reply.err.field, "%s", w.reply.err.detail);
-    *out = w.reply.info;
+    }
+    memcpy(out, w.reply.info, (size_t)count * sizeof *out);
     return 0;
 }

@@ -1,6 +1,6 @@
 /* probe_client.h - asks the sandboxed prober about an uploaded file; links no libav.
  *
- * `longanim-probe` is a long-lived, single-threaded parent that forks one sandboxed child per request and answers over
+ * `longanim-probe` is a long-lived, single-threaded parent that forks one sandboxed child per upload and answers over
  * a socket pair. probe_client starts it (found beside /proc/self/exe), restarts it within 1 s when it dies, and hands
  * it open descriptors. Meanwhile requests fail with `overloaded` (503), never with `internal`.
  * Threads: any number may ask at once. */
@@ -15,7 +15,15 @@ struct probe_client;
 int probe_client_start(struct probe_client **out, const struct media_limits *limits, struct err *e);
 void probe_client_stop(struct probe_client *p);
 
-/* Probes the file behind fd (read from offset 0; the descriptor is not closed). Errors: media_*, overloaded. */
-int probe_client_ask(struct probe_client *p, int fd, bool as_still, struct media_info *out, struct err *e);
+/* One upload: its files, all in one child, so that a lie of one can only be about its own upload. */
+enum { PROBE_FILES_MAX = 5 };
+struct probe_file {
+    int fd;        /* read from offset 0; not closed */
+    bool as_still; /* a picture, not a video */
+};
+/* Probes them in order; *out_refused (may be NULL) says which one the error is about, -1 = none of them. Errors:
+ * media_*, overloaded. */
+int probe_client_ask(struct probe_client *p, const struct probe_file *files, int count,
+                     struct media_info out[PROBE_FILES_MAX], int *out_refused, struct err *e);
 
 #endif

@@ -1,24 +1,26 @@
 /* probe_wire.h - what the client and `longanim-probe` say to each other over a SOCK_SEQPACKET pair. Private to the
- * folder; both ends are of one build. A request carries one descriptor (SCM_RIGHTS). */
+ * folder; both ends are of one build. A request carries the descriptors of its files (SCM_RIGHTS). */
 #ifndef LONGANIM_PROBE_PROBE_WIRE_H
 #define LONGANIM_PROBE_PROBE_WIRE_H
 
 #include "base/err.h"
 #include "media/media.h"
+#include "probe/probe_client.h"
 
 #define PROBE_SOCKET_FD 3
 
 struct probe_request {
     uint64_t id;
-    int32_t as_still;
+    int32_t count;   /* of files, 1..PROBE_FILES_MAX */
+    uint32_t stills; /* bit i: file i is to be a picture, else a video */
     struct media_limits limits;
 };
 
 struct probe_reply {
     uint64_t id;
-    int32_t failed;
-    struct err err;
-    struct media_info info;
+    int32_t refused; /* which file, -1 = none */
+    struct err err;  /* why */
+    struct media_info info[PROBE_FILES_MAX];
 };
 
 /* Serves requests until the other end closes; returns the program's exit status. */
