@@ -10,7 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 enum reference { NEAR, MIRRORED, FAR };
@@ -98,7 +101,16 @@ static void shot_close(struct shot *s)
     free(s->proposal);
 }
 
-/* Share of pixels without ink that have the truth's exact colour; changed counts pixels that differ within a hold. */
+static bool is_paint(const struct palette *p, const uint8_t *rgb)
+{
+    for (int32_t i = 0; i < p->count; i++)
+        if (memcmp(p->colors[i].rgb, rgb, 3) == 0)
+            return true;
+    return false;
+}
+
+/* Share of pixels without ink that have the truth's exact colour; changed counts held frames that differ. Every pixel
+ * of paint must be a palette colour: right regions have no colour error at all. */
 static double accuracy(struct shot *s, int64_t *changed)
 {
     size_t pixels = (size_t)s->conf.width * (size_t)s->conf.height;
@@ -116,6 +128,8 @@ static double accuracy(struct shot *s, int64_t *changed)
             if (s->frame.ink[i] > 64)
                 continue;
             all++;
+            if (i % 64 == 0)
+                assert_true(is_paint(paint_palette(s->paint), paint + 4 * i));
             right += memcmp(paint + 4 * i, art_color(s->art, s->frame.part[i]), 3) == 0;
         }
         if (t % s->conf.hold)
@@ -138,14 +152,22 @@ static double measure(struct shot *s, int64_t *changed)
     return share;
 }
 
-static void a_full_size_shot_is_painted_right(void **state)
+/* Seeds from BLIND on were never looked at while anything was tuned. */
+enum { BLIND = 900 };
+
+static void full_size_shots_are_painted_right(void **state)
 {
-    struct shot s;
-    int64_t changed;
+    static const uint64_t seeds[] = {2, BLIND + 7};
     (void)state;
-    shot_init(&s, 2, 1920, 1080, 4);
-    assert_true(measure(&s, &changed) >= 0.99);
-    assert_int_equal(changed, 0);
+    for (int i = 0; i < 2; i++) {
+        struct shot s;
+        int64_t changed;
+        shot_init(&s, seeds[i], 1920, 1080, 4);
+        double share = measure(&s, &changed);
+        print_message("1080p, seed %d: %.4f\n", (int)seeds[i], share);
+        assert_true(share >= 0.99);
+        assert_int_equal(changed, 0);
+    }
 }
 
 /* The mean over shots; a single shot may lose a part that the reference does not show. */
@@ -161,7 +183,7 @@ static void degraded_proposals_still_give_99_percent(void **state)
         for (uint64_t seed = 1; seed <= 6; seed++, n++) {
             struct shot s;
             int64_t changed;
-            shot_init(&s, seed, 640, 360, 8);
+            shot_init(&s, seed <= 2 ? seed : BLIND + seed, 640, 360, 8);
             s.divide = 4; /* the network's pixels are as large, against the figures, as an eighth at 1080 rows */
             s.damage.blur = levels[level].blur;
             s.damage.noise = levels[level].noise;
@@ -183,7 +205,7 @@ static void mirrored_and_far_references_are_understood(void **state)
         for (uint64_t seed = 11; seed <= 14; seed++) {
             struct shot s;
             int64_t changed;
-            shot_init(&s, seed, 640, 360, 8);
+            shot_init(&s, seed <= 12 ? seed : BLIND + seed, 640, 360, 8);
             s.kind = (enum reference)kind;
             s.divide = 4;
             sum += measure(&s, &changed);
@@ -191,6 +213,39 @@ static void mirrored_and_far_references_are_understood(void **state)
         print_message("%s: %.4f\n", kind == FAR ? "far" : "mirrored", sum / 4);
         assert_true(sum / 4 >= 0.975);
     }
+}
+
+/* ---- memory ---- */
+
+/* Largest resident size in kB of a process that paints so many frames. */
+static long paint_in_child(int32_t frames)
+{
+    struct rusage usage;
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct shot s;
+        int64_t changed;
+        shot_init(&s, 5, 480, 270, frames);
+        measure(&s, &changed);
+        _exit(changed != 0);
+    }
+    assert_true(pid > 0);
+    assert_int_equal(wait4(pid, &status, 0, &usage), pid);
+    assert_int_equal(status, 0);
+    return usage.ru_maxrss;
+}
+
+/* 240 frames more are worth some records, not one frame each (390 kB). */
+static void memory_does_not_grow_with_the_shot(void **state)
+{
+    (void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    skip(); /* what is freed stays resident there */
+#endif
+    long few = paint_in_child(60), many = paint_in_child(300);
+    print_message("60 frames: %ld kB, 300 frames: %ld kB\n", few, many);
+    assert_true(many - few < 4000);
 }
 
 /* ---- the same whatever the threads ---- */
@@ -448,9 +503,10 @@ static void the_report_counts_every_pixel_of_paint(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_full_size_shot_is_painted_right),
+        cmocka_unit_test(full_size_shots_are_painted_right),
         cmocka_unit_test(degraded_proposals_still_give_99_percent),
         cmocka_unit_test(mirrored_and_far_references_are_understood),
+        cmocka_unit_test(memory_does_not_grow_with_the_shot),
         cmocka_unit_test(the_same_input_gives_the_same_bytes_with_any_number_of_threads),
         cmocka_unit_test(held_frames_are_one_drawing),
         cmocka_unit_test(compression_noise_does_not_break_a_hold),
