@@ -17,6 +17,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "job/place.h"
 #include "paint/palette.h"
 #include "paint/timesheet.h"
 
@@ -45,6 +46,13 @@ static int apply_params(struct creation *c, struct manifest *m, struct err *e)
             return -1;
     }
     return params_check(&m->params, e);
+}
+
+static int check_place(const struct creation *c, const struct job_params *p, struct err *e)
+{
+    char url[PLACE_URL_MAX];
+
+    return p->output_to[0] ? place_find(c->app->config->output_to, c->who.tenant, p->output_to, url, e) : 0;
 }
 
 /* ---- files ---- */
@@ -272,7 +280,7 @@ static int fill_manifest(struct creation *c, struct manifest *m, struct worker *
     json_t *description = NULL;
     int64_t now = clock_wall_ms();
 
-    if (apply_params(c, m, e))
+    if (apply_params(c, m, e) || check_place(c, &m->params, e))
         return -1;
     text_copy(m->tenant, sizeof(m->tenant), c->who.tenant);
     text_copy(m->idempotency_key, sizeof(m->idempotency_key), c->idempotency_key);

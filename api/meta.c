@@ -7,6 +7,7 @@
 #include "base/gzip.h"
 #include "base/json.h"
 #include "base/version.h"
+#include "job/place.h"
 
 #include <openapi_json.h>
 #include <pthread.h>
@@ -92,6 +93,7 @@ static json_t *this_key_json(const struct req *r, const struct queue_usage *usag
     json_put_int(used, "running", usage->running);
     json_put_int(used, "stored_bytes", usage->stored_bytes);
     json_put(object, "used", used);
+    json_put(object, "output_to", place_list(r->app->config->output_to, r->who.tenant));
     return object;
 }
 

@@ -80,6 +80,8 @@ static const struct row rows[] = {
      "snap colours to flat regions of the line art"},
     {"output.planes", KIND_BOOL, AT(output_planes), 0, 0, NAN, NULL, 0, "false",
      "also deliver line, paint, region and confidence planes and a contact sheet; needs snap"},
+    {"output.to", KIND_TEXT, AT(output_to), 0, PARAMS_PLACE_MAX, NAN, NULL, 0, "",
+     "send the result there, too, as <id of the job>.<format>: s3://bucket/prefix, of those that the server allows"},
     {"background", KIND_ENUM, AT(background), 0, 0, NAN, "keep|transparent", 0, "keep",
      "transparent: results with alpha (mov, webm, png.zip) leave the background out; needs snap"},
     {"trace_lines", KIND_TEXT, AT(trace_lines), 0, 23, NAN, NULL, 0, "",
@@ -571,7 +573,9 @@ static json_t *value_json(const struct job_params *p, const struct row *r)
     case KIND_BOOL:
         return json_boolean(*bool_at(p, r));
     case KIND_TEXT:
-        return strcmp(r->name, "model") == 0 && !p->model[0] ? NULL : json_string(text_at(p, r));
+        if (text_at(p, r) == p->model || text_at(p, r) == p->output_to) /* nothing is not a choice of theirs */
+            return text_at(p, r)[0] ? json_string(text_at(p, r)) : NULL;
+        return json_string(text_at(p, r));
     case KIND_ENUM:
         return *int_at(p, r) < r->first_choice ? NULL : choice_json(r, *int_at(p, r));
     case KIND_FPS:

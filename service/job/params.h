@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #define PARAMS_TEXT_MAX 2000
+#define PARAMS_PLACE_MAX 300
 
 enum params_profile { PROFILE_COMPLETE, PROFILE_REFERENCE };
 enum params_input { INPUT_AUTO, INPUT_LINEART, INPUT_COLOR };
@@ -38,9 +39,10 @@ struct job_params {
     int32_t width, height;     /* 0 = auto */
     int output_format, output_snap, background;
     bool output_planes;
-    char trace_lines[24]; /* "red,blue"; "" = none */
-    int32_t priority;     /* 0..9 */
-    json_t *tags;         /* object of strings; owned; never NULL after params_init */
+    char output_to[PARAMS_PLACE_MAX + 1]; /* "" = nowhere but the service's own store */
+    char trace_lines[24];                 /* "red,blue"; "" = none */
+    int32_t priority;                     /* 0..9 */
+    json_t *tags;                         /* object of strings; owned; never NULL after params_init */
 };
 
 void params_init(struct job_params *p); /* the defaults */

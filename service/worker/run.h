@@ -71,6 +71,9 @@ void run_span_begin(struct run *r);
 void run_span_segment(struct run *r, const struct engine_segment *made);
 void run_span_end(const struct run *r, const char *by);
 
+/* deliver.c: a copy of the result where the job wants one. */
+enum step run_deliver(struct run *r);
+
 /* upload.c */
 enum step run_upload(struct run *r);
 void run_upload_preview(struct run *r, const char *path); /* while it runs: never in the way */

@@ -157,5 +157,7 @@ enum step run_upload(struct run *r)
         s = run_put_bytes(r, receipt_key, receipt, strlen(receipt));
     fault("worker.upload.receipt");
     free(receipt);
+    if (s == STEP_GO_ON)
+        s = run_deliver(r);
     return s == STEP_GO_ON ? STEP_COMPLETE : s;
 }
