@@ -98,7 +98,7 @@ $(B)/longanim: $(B)/service/cli/main.o $(B)/libservice.a ; $(CC) $(SAN) $^ -Wl,-
 $(B)/tools/docs: $(B)/tools/docs.o $(B)/libservice.a ; $(CC) $(SAN) $^ -Wl,--as-needed $(LIBS_BASE) -o $@
 $(B)/libmodel_shim.so: $(SHIM:%.cc=$(B)/%.o) model_shim/exports.map ; $(CXX) -shared $(SAN) -Wl,--version-script=model_shim/exports.map -Wl,-z,defs $(filter %.o,$^) $(LIBS_TORCH) -Wl,-rpath,'$(RPATH_TORCH)' -o $@
 $(B)/tests/parity: $(B)/tests/support/parity_main.o $(SHIM:%.cc=$(B)/%.o) ; $(CXX) $(SAN) $^ $(LIBS_TORCH) -Wl,-rpath,'$(abspath $(LIBTORCH))/lib' -o $@
-$(B)/tools/paint-fit $(B)/tools/paint-prior: %: %.o $(B)/libsupport.a $(B)/libservice.a ; $(CC) $(SAN) $^ -Wl,--as-needed $(LIBS_BASE) -o $@
+$(B)/tools/paint-fit $(B)/tools/paint-prior $(B)/tools/paint-curves: %: %.o $(B)/libsupport.a $(B)/libservice.a ; $(CC) $(SAN) $^ -Wl,--as-needed $(LIBS_ALL) -o $@
 $(B)/libsupport.a: $(SUPPORT:%.c=$(B)/%.o) ; @rm -f $@; ar rcs $@ $^
 $(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libsupport.a $(B)/libservice.a ; $(CC) $(SAN) $^ -Wl,--as-needed $(LIBS_ALL) -o $@
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(B)/libsupport.a $(B)/libapi.a $(B)/libservice.a ; $(CC) $(SAN) $^ -Wl,--as-needed -lmicrohttpd $(LIBS_ALL) -lcmocka -o $@

@@ -24,8 +24,6 @@ static void stage_open(struct stage *s)
     memset(s, 0, sizeof *s);
     assert_int_equal(regions_init(&s->regions, W, H, &e), 0);
     assert_int_equal(tracker_init(&s->tracker, W, H, &paint_weights_fitted, &e), 0);
-    for (int k = 0; k < 256; k++) /* everything looks the same */
-        s->votes[k] = (struct vote){.share = {255}, .evidence = 64};
 }
 
 static void stage_close(struct stage *s)
@@ -57,6 +55,8 @@ static void step(struct stage *s)
     c.gap_px = 0;
     assert_int_equal(regions_find(&s->regions, &image, &c, true, &e), 0);
     assert_true(s->regions.count < 256);
+    for (int32_t k = 1; k <= s->regions.count; k++) /* large things and small things have two colours */
+        s->votes[k] = (struct vote){.color = {s->regions.at[k].area > 3000, 2, 3}, .share = {255}, .evidence = 64};
     assert_int_equal(tracker_step(&s->tracker, &s->regions, s->votes, s->ids, &e), 0);
 }
 
