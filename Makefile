@@ -64,6 +64,7 @@ tsan: setup ; @$(MAKE) -s tests B=build-tsan OPT=-O1 SAN="-fsanitize=thread" && 
 fuzz: setup ; @tests/fuzz/run                                                                 ## libFuzzer over every parser, a minute each
 storm: build ; @LONGANIM_BUILD=$(B) $(PYTHON) tests/support/storm.py $(STORM)                      ## 2,000 jobs, 100 kills: nothing lost, double, wrong or left (STORM="--jobs 200")
 bench: build ; @tests/bench/run                                                               ## measure; docs/speed.md says how to read it
+bench-service: build $(B)/tests/bench/fill $(B)/tests/bench/streams ; @LONGANIM_BUILD=$(B) $(PYTHON) tests/bench/service.py $(PARTS)  ## the service beside nginx, Redis and dd (needs wrk and nginx)
 format: ; @clang-format -i $(HEADERS) $(MAINS) $(SERVICE) $(wildcard api/*.c) $(SHIM) $(shell find model_shim -name '*.h') $(shell find tests -name '*.c' -o -name '*.cc')  ## lay out the sources
 docs: $(B)/tools/docs ; @$< config > docs/config.md && $< errors > docs/errors.md                ## write the pages that are made from tables
 install-api: $(B)/longanim-api $(B)/longanim-probe $(B)/longanim ; @mkdir -p $(INTO)/bin && $(COPY) $(abspath $^) $(INTO)/bin/  ## the front, into PREFIX (/opt/longanim)
@@ -114,5 +115,5 @@ $(B)/gen/queue_lua.h: $(LUA) tools/lua-to-header ; @mkdir -p $(@D); tools/lua-to
 $(B)/gen/openapi_json.h: openapi.yaml tools/openapi-to-header ; @mkdir -p $(@D); $(PYTHON) tools/openapi-to-header openapi.yaml > $@.tmp && mv $@.tmp $@
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: deploy-check install-api install-worker storm docs docs-check help setup build demo test tests check lint parity asan tsan fuzz bench format clean format-check layers headers exports rules generated
+.PHONY: bench-service deploy-check install-api install-worker storm docs docs-check help setup build demo test tests check lint parity asan tsan fuzz bench format clean format-check layers headers exports rules generated
 .SECONDARY:

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { FLUSH_BYTES = 8 << 20 };
+
 void spool_init(struct spool *s)
 {
     *s = (struct spool){.fd = -1};
@@ -45,6 +47,11 @@ int spool_write(struct spool *s, const void *data, size_t size, struct err *e)
         return failed(e);
     hash_add(s->hash, data, size);
     s->file->bytes += (int64_t)size;
+    /* The disk works while the rest is coming; else the sync at the end would wait for all of it. */
+    if (s->file->bytes - s->flushed >= FLUSH_BYTES) {
+        sync_file_range(s->fd, s->flushed, s->file->bytes - s->flushed, SYNC_FILE_RANGE_WRITE);
+        s->flushed = s->file->bytes;
+    }
     return 0;
 }
 

@@ -22,6 +22,7 @@ struct spool {
     struct spooled *file; /* being written; NULL = none */
     int fd;
     struct hash *hash;
+    int64_t flushed; /* bytes that the disk was told to write */
 };
 
 void spool_init(struct spool *s);

@@ -233,31 +233,25 @@ static int fill_from(struct draft *d, int in, const char *key, const char *sha25
     return 0;
 }
 
-/* Takes the file itself instead of a copy. 1 = not possible here. */
-static int adopt(struct draft *d, int in, const char *path, const char *key, const char *sha256, struct err *e)
+/* Takes the file itself instead of a copy: these are the very bytes that the caller hashed, so they are not read again
+ * (whoever fetches an object holds it against its hash). False where that is not possible. */
+static bool adopt(struct draft *d, int in, const char *path)
 {
-    char hex[HASH_HEX_SIZE];
     struct stat named, opened;
     if (lstat(path, &named) != 0 || fstat(in, &opened) != 0 || named.st_ino != opened.st_ino ||
-        named.st_dev != opened.st_dev || named.st_nlink != 1)
-        return 1;
-    if (sha256[0] && (pump(in, -1, hex, key, e) != 0))
-        return -1;
-    if (sha256[0] && strcmp(hex, sha256) != 0)
-        return err_set(e, ERR_internal, "%.100s is not the content that was announced", key);
-    if (renameat(AT_FDCWD, path, d->root, d->name) != 0)
-        return 1;
+        named.st_dev != opened.st_dev || named.st_nlink != 1 || renameat(AT_FDCWD, path, d->root, d->name) != 0)
+        return false;
     close(d->fd);
     d->fd = dup(in);
     fchmod(d->fd, 0600);
-    return 0;
+    return true;
 }
 
 static int put_file(void *s, const char *key, const char *path, const char *sha256, bool consume, struct err *e)
 {
     struct draft d = {.root = -1, .fd = -1};
     struct stat st;
-    int result = -1, adopted = 1;
+    int result = -1;
     int in = open(path, O_RDONLY | O_CLOEXEC);
     if (in < 0 || fstat(in, &st) != 0) {
         err_set(e, ERR_internal, "cannot open %.200s: %s", path, strerror(errno));
@@ -265,13 +259,11 @@ static int put_file(void *s, const char *key, const char *path, const char *sha2
     }
     if (draft_open(s, &d, consume ? 0 : st.st_size, e) != 0)
         goto out;
-    if (consume)
-        adopted = adopt(&d, in, path, key, sha256, e);
-    if (adopted < 0 || (adopted == 1 && consume && check_space(d.root, st.st_size, e) != 0) ||
-        (adopted == 1 && fill_from(&d, in, key, sha256, e) != 0))
+    bool adopted = consume && adopt(&d, in, path);
+    if (!adopted && ((consume && check_space(d.root, st.st_size, e) != 0) || fill_from(&d, in, key, sha256, e) != 0))
         goto out;
     result = draft_keep(&d, key, e);
-    if (result == 0 && consume && adopted == 1)
+    if (result == 0 && consume && !adopted)
         unlink(path);
 out:
     draft_close(&d);
