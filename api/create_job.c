@@ -187,6 +187,10 @@ static void extension(const char *container, char out[16])
         memcpy(out, "bin", 4);
 }
 
+struct known_inputs {
+    char keys[1 + MANIFEST_REFERENCES_MAX][QUEUE_KEY_SIZE]; /* of the video, then of the references; "" = none */
+};
+
 static int store_plain(struct creation *c, const struct spooled *file, struct manifest_file *f, const char *prefix,
                        const char *name, struct err *e)
 {
@@ -194,20 +198,46 @@ static int store_plain(struct creation *c, const struct spooled *file, struct ma
     return store_put_file(c->app->store, f->key, file->path, f->sha256, true, e);
 }
 
-static int store_inputs(struct creation *c, struct manifest *m, const char *prefix, struct err *e)
+/* Where this caller's earlier jobs have the same files. Not to know is no harm. */
+static void find_known(struct creation *c, const struct manifest *m, struct worker *w, struct known_inputs *out)
 {
+    const char *sha256[1 + MANIFEST_REFERENCES_MAX] = {m->video.sha256};
+    struct err e;
+
+    memset(out, 0, sizeof(*out));
+    for (int i = 0; i < m->reference_count; i++)
+        sha256[i + 1] = m->references[i].sha256;
+    if (queue_inputs(w->queue, c->who.tenant, sha256, 1 + m->reference_count, out->keys, &e))
+        log_err(LOG_DEBUG, "api.inputs_not_known", m->id, &e);
+}
+
+/* The same bytes are not stored twice for one caller: what an earlier job has is given a second name. */
+static int store_input(struct creation *c, const struct spooled *file, const struct manifest_file *f,
+                       const char *known_key, struct err *e)
+{
+    bool copied = false;
+
+    if (known_key[0] && store_copy(c->app->store, known_key, f->key, &copied, e))
+        return -1;
+    return copied ? 0 : store_put_file(c->app->store, f->key, file->path, f->sha256, true, e);
+}
+
+static int store_inputs(struct creation *c, struct manifest *m, const char *prefix, struct worker *w, struct err *e)
+{
+    struct known_inputs known;
     char end[16];
 
+    find_known(c, m, w, &known);
     extension(m->video.container, end);
     snprintf(m->video.key, sizeof(m->video.key), "%.200sin/video.%s", prefix, end);
-    if (store_put_file(c->app->store, m->video.key, c->video.path, c->video.sha256, true, e) ||
+    if (store_input(c, &c->video, &m->video, known.keys[0], e) ||
         fault_err("api.create.video_stored", ERR_dependency_storage, e))
         return -1;
     for (int i = 0; i < c->reference_count; i++) {
         struct manifest_file *f = &m->references[i];
         extension(f->container, end);
         snprintf(f->key, sizeof(f->key), "%.200sin/ref-%d.%s", prefix, i, end);
-        if (store_put_file(c->app->store, f->key, c->references[i].path, f->sha256, true, e))
+        if (store_input(c, &c->references[i], f, known.keys[i + 1], e))
             return -1;
     }
     if (c->palette.path[0] && store_plain(c, &c->palette, &m->palette, prefix, "palette.bin", e))
@@ -260,7 +290,8 @@ static int submit(struct creation *c, struct manifest *m, struct worker *w, stru
     int rc = -1;
 
     manifest_prefix(m, prefix);
-    if (store_inputs(c, m, prefix, e) == 0 && fault_err("api.create.inputs_stored", ERR_dependency_storage, e) == 0 &&
+    if (store_inputs(c, m, prefix, w, e) == 0 &&
+        fault_err("api.create.inputs_stored", ERR_dependency_storage, e) == 0 &&
         ledger_write_manifest(&ledger, m, key, e) == 0 &&
         fault_err("api.create.manifest_stored", ERR_dependency_storage, e) == 0)
         rc = enqueue(c, m, key, w, e);

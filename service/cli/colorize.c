@@ -90,6 +90,8 @@ static int prepare(struct colorize *c, struct cli_args *a, struct err *e)
         return err_set(e, ERR_params_invalid, "--video, --reference and --out are needed");
     if (c->references.count > 4)
         return err_set(e, ERR_params_invalid, "there are more than four references");
+    if (a->job.params.output_to[0])
+        return err_set(e, ERR_params_invalid, "--output.to is for servers; here the result goes to --out");
     if (choose_format(c, &a->job, e) != 0 || choose_model(c, a, e) != 0)
         return -1;
     if (c->planes)

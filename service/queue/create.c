@@ -48,6 +48,22 @@ static void add_manifest(struct queue_args *a, const struct manifest *m, const c
     queue__int(a, cost_of(m));
 }
 
+/* Small ones are not worth looking for. */
+static void add_inputs(struct queue_args *a, const struct manifest *m)
+{
+    enum { MIN_BYTES = 4096 };
+    if (m->video.bytes >= MIN_BYTES) {
+        queue__str(a, m->video.sha256);
+        queue__str(a, m->video.key);
+    }
+    for (int i = 0; i < m->reference_count; i++) {
+        if (m->references[i].bytes < MIN_BYTES)
+            continue;
+        queue__str(a, m->references[i].sha256);
+        queue__str(a, m->references[i].key);
+    }
+}
+
 static int enqueue(struct queue *q, const struct manifest *m, const char *manifest_key, const struct queue_quota *quota,
                    int64_t idem_keep_ms, bool recovered, enum queue_enqueued *out, char out_other[ID_SIZE],
                    struct err *e)
@@ -63,6 +79,7 @@ static int enqueue(struct queue *q, const struct manifest *m, const char *manife
     queue__int(&a, id_random_seed() % 1000);
     queue__int(&a, input_bytes(m));
     queue__int(&a, quota->stored_bytes);
+    add_inputs(&a, m);
     redisReply *r = queue__run(q, SCRIPT_enqueue, &a, e);
     if (!r)
         return -1;
@@ -94,6 +111,26 @@ int queue_recover(struct queue *q, const struct manifest *m, const char *manifes
     static const struct queue_quota none = {0};
     char other[ID_SIZE];
     return enqueue(q, m, manifest_key, &none, idem_keep_ms, true, out, other, e);
+}
+
+int queue_inputs(struct queue *q, const char *tenant, const char *const *sha256, int count,
+                 char (*out_keys)[QUEUE_KEY_SIZE], struct err *e)
+{
+    struct queue_args a = {0};
+    queue__str(&a, "MGET");
+    for (int i = 0; i < count; i++) {
+        char name[192];
+        snprintf(name, sizeof name, QUEUE_PREFIX "input:%.63s:%.64s", tenant, sha256[i]);
+        queue__str(&a, name);
+    }
+    redisReply *r = queue__command(q, &a, 0, e);
+    if (!r)
+        return -1;
+    for (int i = 0; i < count; i++)
+        if (text_copy(out_keys[i], QUEUE_KEY_SIZE, (size_t)i < r->elements ? queue__text_at(r, (size_t)i) : "") != 0)
+            out_keys[i][0] = '\0';
+    freeReplyObject(r);
+    return 0;
 }
 
 /* ---- idempotency ---- */

@@ -41,6 +41,8 @@ enum queue_enqueued {
     QUEUE_DUPLICATE, /* this id is known already (or was deleted) */
     QUEUE_KEY_TAKEN, /* another job has this idempotency key; nothing was enqueued */
 };
+#define QUEUE_KEY_SIZE 256 /* of a name in the store */
+
 /* What one tenant may have; 0 = no bound. */
 struct queue_quota {
     int64_t queued;       /* jobs queued or waiting */
@@ -61,6 +63,11 @@ int queue_usage(struct queue *q, const char *tenant, struct queue_usage *out, st
 int queue_upload_count(struct queue *q, const char *tenant, const char *upload_id, int64_t bytes, int64_t expires_ms,
                        int64_t max_stored_bytes, struct err *e);
 int queue_upload_forget(struct queue *q, const char *tenant, const char *upload_id, struct err *e);
+
+/* For each of these files (by SHA-256) the key of an object that had the same content for this tenant, "" = not known;
+ * it may be gone. Known are the inputs of enqueued jobs, for a week. */
+int queue_inputs(struct queue *q, const char *tenant, const char *const *sha256, int count,
+                 char (*out_keys)[QUEUE_KEY_SIZE], struct err *e);
 
 /* ---- idempotency: reserve before work; enqueue commits; release where no job came of it ---- */
 enum queue_idem { QUEUE_IDEM_RESERVED, QUEUE_IDEM_REPLAY, QUEUE_IDEM_IN_PROGRESS };

@@ -68,6 +68,11 @@ int store_put_bytes(struct store *s, const char *key, const void *data, size_t s
     return check_key(key, e) == 0 ? s->ops->put_bytes(s->impl, key, data, size, e) : -1;
 }
 
+int store_copy(struct store *s, const char *from, const char *to, bool *copied, struct err *e)
+{
+    return check_key(from, e) == 0 && check_key(to, e) == 0 ? s->ops->copy(s->impl, from, to, copied, e) : -1;
+}
+
 int store_stat(struct store *s, const char *key, struct store_info *out, struct err *e)
 {
     return check_key(key, e) == 0 ? s->ops->stat(s->impl, key, out, e) : -1;

@@ -30,6 +30,11 @@ int store_probe(struct store *s, struct err *e);
 int store_put_file(struct store *s, const char *key, const char *path, const char *sha256, bool consume, struct err *e);
 int store_put_bytes(struct store *s, const char *key, const void *data, size_t size, struct err *e);
 
+/* Makes `to` the same object as `from` without sending it again: a second name for the file, a copy inside the bucket.
+ * *copied is false when `from` is not there or the back end cannot; then nothing was done. `to` lives by itself: either
+ * may be deleted. */
+int store_copy(struct store *s, const char *from, const char *to, bool *copied, struct err *e);
+
 struct store_info {
     int64_t bytes;
     int64_t modified_ms;        /* wall */

@@ -67,6 +67,24 @@ static int put_file(void *s, const char *key, const char *path, const char *sha2
     return result;
 }
 
+/* Whatever goes wrong here, the object can still be sent as any other. */
+static int copy_object(void *s, const char *from, const char *to, bool *copied, struct err *e)
+{
+    struct http_response response;
+    struct buf answer;
+    char source[1024];
+    if (s3__path(s, from, source, sizeof source) != 0)
+        return err_set(e, ERR_internal, "the name of an object is too long");
+    buf_init(&answer, ANSWER_MAX);
+    struct s3_call c = {.method = "PUT", .key = to, .body = "", .out = &answer};
+    c.headers[c.header_count++] = (struct s3_pair){"x-amz-copy-source", source};
+    /* 200 may also carry an error. */
+    *copied = s3__do(s, &c, &response, NULL, NULL) == 0 && response.status == 200 && answer.data &&
+              strstr(answer.data, "<CopyObjectResult");
+    buf_free(&answer);
+    return 0;
+}
+
 /* ---- reading ---- */
 
 /* "Sun, 06 Nov 1994 08:49:37 GMT"; 0 when it is not of that form. */
@@ -460,6 +478,7 @@ const struct store_ops store_s3_ops = {
     .probe = probe,
     .put_file = put_file,
     .put_bytes = put_bytes,
+    .copy = copy_object,
     .stat = stat_object,
     .get_file = get_file,
     .open_fd = NULL,

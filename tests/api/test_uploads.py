@@ -5,7 +5,7 @@ import socket
 import struct
 
 import wire
-from support.longanim import until
+from support.longanim import make_image, make_video, until
 
 TUS = {"Tus-Resumable": "1.0.0"}
 CHUNK = {**TUS, "Content-Type": "application/offset+octet-stream"}
@@ -167,3 +167,31 @@ def test_two_at_once_on_one_upload(api):
         sock.sendall(b"x" * 99_000)
         assert wire.read_answer(sock).status == 204
     assert offset_of(api, url) == 100_000
+
+
+def test_equal_files_of_one_key_are_stored_once(fresh, media, tmp_path):
+    """A second job's inputs are second names of the first one's; either may go."""
+    lines = "".join(f"{n} {hashlib.sha256(('secret-' + n).encode()).hexdigest()} submit,read\n" for n in ("anna", "bert"))
+    (tmp_path / "keys").write_text(lines)
+    service = fresh(keys=tmp_path / "keys")
+    api = service.api
+    video = make_video(tmp_path / "in.mp4", frames=40, width=320, height=240)
+    reference = make_image(tmp_path / "ref.png", width=320, height=240)
+    assert video.stat().st_size > 4096
+
+    def post(name, **fields):
+        answer = api.post_job(video, reference, headers={"Authorization": f"Bearer secret-{name}"}, **fields)
+        assert answer.status_code == 202, answer.text
+        return answer.json()["id"]
+
+    def inode(job):
+        return next((service.folder / "store" / "v1").glob(f"*/*/{job}/in/video.mp4")).stat().st_ino
+    first, second, other = post("anna", seed=1), post("anna", seed=2), post("bert", seed=1)
+    assert inode(first) == inode(second) != inode(other)
+    mine = {"Authorization": "Bearer secret-anna"}
+    api.request("POST", f"/jobs/{first}/cancel", headers=mine)
+    assert api.request("DELETE", f"/jobs/{first}", headers=mine).status_code == 204
+    third = post("anna", seed=3)
+    service.worker()
+    for job in (second, third):
+        until(lambda: api.get(f"/jobs/{job}", headers=mine).json()["state"] == "succeeded", 60, "done")

@@ -333,13 +333,35 @@ static void one_handle_serves_many_threads(void **state)
     expect_list("race/", "", collect_keys, "");
 }
 
+static inline void a_copy_lives_by_itself(void **state)
+{
+    struct err e = {0};
+    struct store_info info;
+    bool copied = true;
+    (void)state;
+    assert_int_equal(store_copy(store, "copies/none", "copies/b/x", &copied, &e), 0);
+    assert_false(copied);
+    assert_int_equal(store_stat(store, "copies/b/x", &info, &e), -1);
+    put_text("copies/a/x", "one");
+    assert_int_equal(store_copy(store, "copies/a/x", "copies/b/x", &copied, &e), 0);
+    assert_true(copied);
+    expect_text("copies/b/x", "one");
+    put_text("copies/a/x", "another");
+    expect_text("copies/b/x", "one");
+    assert_int_equal(store_delete(store, "copies/a/x", &e), 0);
+    expect_text("copies/b/x", "one");
+    assert_int_equal(store_copy(store, "copies/a/x", "copies/c/x", &copied, &e), 0);
+    assert_false(copied);
+    assert_int_equal(store_delete(store, "copies/b/x", &e), 0);
+}
+
 #define STORE_CONFORMANCE_TESTS                                                                                        \
     cmocka_unit_test(what_was_put_is_read_back), cmocka_unit_test(a_missing_object_is_said_to_be_missing),             \
         cmocka_unit_test(files_go_in_and_out_unchanged), cmocka_unit_test(other_content_than_announced_is_not_stored), \
         cmocka_unit_test(parts_are_read_by_offset), cmocka_unit_test(a_list_is_in_order_of_keys),                      \
         cmocka_unit_test(the_order_is_bytewise_over_the_whole_key), cmocka_unit_test(a_list_can_be_read_in_pieces),    \
         cmocka_unit_test(what_is_deleted_is_gone_and_its_place_free), cmocka_unit_test(keys_cannot_leave_the_store),   \
-        cmocka_unit_test(a_text_that_is_too_large_is_refused_when_read),                                               \
+        cmocka_unit_test(a_copy_lives_by_itself), cmocka_unit_test(a_text_that_is_too_large_is_refused_when_read),     \
         cmocka_unit_test(one_handle_serves_many_threads)
 
 #endif
