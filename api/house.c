@@ -133,13 +133,14 @@ static void note(struct house *h, struct err *which, const char *event, const ch
 }
 
 /* A round trip that takes longer than this is as bad as none: callers would wait for it one by one. */
-static int ping(struct queue *queue, struct err *e)
+static int ping(struct house *h, struct queue *queue, struct err *e)
 {
     int64_t start = clock_mono_ms(), took;
 
     if (queue_ping(queue, e))
         return -1;
     took = clock_mono_ms() - start;
+    metrics_set(h->app->metrics, STATS_PING, (double)took / 1000, NULL);
     return took > PING_MAX_MS ? err_set(e, ERR_dependency_redis, "Redis took %lld ms to answer", (long long)took) : 0;
 }
 
@@ -155,7 +156,7 @@ static void *redis_pulse(void *arg)
     }
     do {
         e = (struct err){0};
-        ping(queue, &e);
+        ping(h, queue, &e);
         note(h, &h->redis, "api.redis", "redis", &e);
     } while (rest(h, e.code == ERR_none ? REDIS_MS : REDIS_AWAY_MS));
     queue_free(queue);

@@ -29,6 +29,23 @@ static const struct metrics_row rows[STATS_ROW_COUNT] = {
     [STATS_STREAMS] = {METRICS_GAUGE, "longanim_sse_clients", "Open event streams.", {NULL}, NULL},
     [STATS_CONNECTIONS] = {METRICS_GAUGE, "longanim_http_connections", "Open connections.", {NULL}, NULL},
     [STATS_INFLIGHT] = {METRICS_GAUGE, "longanim_http_inflight", "Requests under way.", {NULL}, NULL},
+    [STATS_STARTED] = {METRICS_COUNTER, "longanim_jobs_started_total", "Jobs that were started.", {"pool"}, NULL},
+    [STATS_WAIT] = {METRICS_COUNTER,
+                    "longanim_queue_wait_seconds_total",
+                    "How long jobs had waited when they were started.",
+                    {"pool"},
+                    NULL},
+    [STATS_RUN] =
+        {METRICS_COUNTER, "longanim_run_seconds_total", "From start to success, of all jobs.", {"pool"}, NULL},
+    [STATS_SEGMENTS] = {METRICS_COUNTER, "longanim_segments_total", "Segments committed.", {"pool"}, NULL},
+    [STATS_FRAMES] = {METRICS_COUNTER, "longanim_frames_total", "Frames of these.", {"pool"}, NULL},
+    [STATS_RETRIES] =
+        {METRICS_COUNTER, "longanim_retries_total", "Attempts that failed and are repeated.", {"pool"}, NULL},
+    [STATS_LOST] = {METRICS_COUNTER, "longanim_leases_lost_total", "Leases that ran out.", {"pool"}, NULL},
+    [STATS_PING] = {METRICS_GAUGE, "longanim_redis_ping_seconds", "The last round trip.", {NULL}, NULL},
+    [STATS_CPU] = {METRICS_COUNTER, "process_cpu_seconds_total", "Processor time of this process.", {NULL}, NULL},
+    [STATS_RESIDENT] = {METRICS_GAUGE, "process_resident_memory_bytes", "Memory of this process.", {NULL}, NULL},
+    [STATS_OPEN_FDS] = {METRICS_GAUGE, "process_open_fds", "Open descriptors of this process.", {NULL}, NULL},
     [STATS_READY] = {METRICS_GAUGE, "longanim_ready", "1 when the check passes.", {"check"}, NULL},
     [STATS_BUILD] = {METRICS_GAUGE, "longanim_build_info", "1; the labels say what runs.", {"version"}, NULL},
 };

@@ -138,7 +138,7 @@ int queue_mark_reconciled(struct queue *q, struct err *e)
 
 int queue_depths(struct queue *q, struct queue_depth *out, int max, int *count, struct err *e)
 {
-    enum { COLUMNS = 10 };
+    enum { COLUMNS = 17 };
     struct queue_args a = {0};
     redisReply *r = queue__run(q, SCRIPT_depths, &a, e);
     int used = 0;
@@ -156,6 +156,13 @@ int queue_depths(struct queue *q, struct queue_depth *out, int max, int *count, 
         d->failed = queue__int_at(r, i + 7);
         d->canceled = queue__int_at(r, i + 8);
         d->expired = queue__int_at(r, i + 9);
+        d->started = queue__int_at(r, i + 10);
+        d->wait_ms = queue__int_at(r, i + 11);
+        d->run_ms = queue__int_at(r, i + 12);
+        d->segments = queue__int_at(r, i + 13);
+        d->frames = queue__int_at(r, i + 14);
+        d->retries = queue__int_at(r, i + 15);
+        d->lost = queue__int_at(r, i + 16);
     }
     freeReplyObject(r);
     *count = used;

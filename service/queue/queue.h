@@ -176,6 +176,9 @@ struct queue_depth {
     int64_t queued, waiting, running;
     int64_t oldest_ms;                            /* age of the oldest queued job; 0 = none */
     int64_t succeeded, failed, canceled, expired; /* ended so far */
+    int64_t started, wait_ms;                     /* jobs started so far, and how long they had waited */
+    int64_t run_ms;                               /* from start to success, of all that succeeded */
+    int64_t segments, frames, retries, lost;      /* so far; lost: leases that ran out */
 };
 int queue_depths(struct queue *q, struct queue_depth *out, int max, int *count, struct err *e);
 int queue_pause(struct queue *q, const char *pool, bool paused, struct err *e); /* pool_not_found */

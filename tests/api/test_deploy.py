@@ -40,6 +40,7 @@ def test_every_metric_of_board_and_alerts_is_on_the_page(service, checker):
     ("sum(rate(longanim_no_such_total[5m]))", "no program exports"),
     ("longanim_queue_depth{tenant=\"x\"}", "has the label tenant"),
     ("longanim_queue_depth_bucket", "no histogram"),
+    ("sum by (pool) (increase(longanim_jobs_total[1h]))", "max, not sum"),
     ("sum by (pool (longanim_queue_depth)", "")])
 def test_the_checker_finds_mistakes(checker, expression, wrong):
     if not wrong:
@@ -47,6 +48,19 @@ def test_the_checker_finds_mistakes(checker, expression, wrong):
     checker.problems.clear()
     checker.check_expression("x", expression, checker.metrics())
     assert checker.problems and wrong in checker.problems[0]
+
+
+def test_what_happened_in_a_pool_is_counted(service, media):
+    worker = service.worker("null=null:segment=8,overlap=2")
+    job = service.api.wait(service.api.submit(media.video, media.reference)["id"])
+    assert job["state"] == "succeeded"
+    page = dict(re.findall(r'^(\w+)(?:{pool="null"})? ([\d.e+-]+)$', service.api.ops.get("/metrics").text, re.M))
+    assert float(page["longanim_jobs_started_total"]) == 1 and float(page["longanim_segments_total"]) >= 1
+    assert float(page["longanim_frames_total"]) >= job["input"]["video"]["frames"]
+    assert 0 <= float(page["longanim_queue_wait_seconds_total"]) < 30 and 0 < float(page["longanim_run_seconds_total"]) < 60
+    assert float(page["process_resident_memory_bytes"]) > 1e6 and 10 < float(page["process_open_fds"]) < 500
+    assert float(page["process_cpu_seconds_total"]) > 0 and 0 <= float(page["longanim_redis_ping_seconds"]) < 1
+    worker.stop()
 
 
 class Manager:

@@ -17,7 +17,7 @@ if held[1] == ARGV[2] then
 end
 
 local function take(id, pool, tenant, turn)
-  local j = fields(id, 'cost', 'deadline', 'started')
+  local j = fields(id, 'cost', 'deadline', 'started', 'queued')
   move(id, 'queued', 'running')
   local weight = number(redis.call('HGET', q .. 'tenant:' .. tenant, 'weight'))
   if weight <= 0 then weight = 1 end
@@ -29,7 +29,11 @@ local function take(id, pool, tenant, turn)
   local epoch = int(redis.call('HINCRBY', key(id), 'epoch', 1))
   redis.call('HINCRBY', key(id), 'attempt', 1)
   redis.call('HSET', key(id), 'worker', ARGV[1], 'start_deadline', '0')
-  if number(j[3]) == 0 then redis.call('HSET', key(id), 'started', int(now)) end
+  if number(j[3]) == 0 then
+    redis.call('HSET', key(id), 'started', int(now))
+    total(pool, 'started', 1)
+    total(pool, 'wait_ms', math.max(0, now - number(j[4])))
+  end
   redis.call('ZREM', q .. 'deadline', id)
   if number(j[2]) > 0 then redis.call('ZADD', q .. 'deadline', j[2], id) end
   redis.call('ZADD', q .. 'lease', now + ARGV[3], id)

@@ -33,6 +33,8 @@ local function count(pool, tenant, state, by)
   if live[state] then redis.call('HINCRBY', q .. 'tenant:' .. tenant, state, by) end
   if live[state] or by > 0 then redis.call('HINCRBY', q .. 'pool:' .. pool, state, by) end
 end
+-- What happened in a pool so far, for those who watch it.
+local function total(pool, what, by) redis.call('HINCRBY', q .. 'pool:' .. pool, 'sum_' .. what, int(by)) end
 local function index(command, id, tenant, state)
   for _, owner in ipairs({tenant, '*'}) do
     local name = q .. 'idx:' .. owner .. ':' .. state

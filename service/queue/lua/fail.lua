@@ -16,6 +16,7 @@ if what == 'final' or spent or (what == 'oom' and number(j[6]) > 0) then
   finish(id, 'running', edge(ARGV[4], 'running'), ARGV[11], ARGV[6], ARGV[7])
   return 'OK'
 end
+total(redis.call('HGET', key(id), 'pool'), 'retries', 1)
 local power = attempt
 if what == 'storage' then
   redis.call('HINCRBY', key(id), 'attempt', -1)

@@ -19,6 +19,7 @@ local lost, poisoned, canceled = 0, 0, 0
 local function take_away(id, j)
   local detail = 'worker ' .. (j[3] or '?') .. ' stopped answering'
   local losses = redis.call('HINCRBY', key(id), 'lost', 1)
+  total(redis.call('HGET', key(id), 'pool'), 'lost', 1)
   if j[2] == '1' then
     finish(id, j[1], edge(ARGV[4], j[1]), ARGV[5])
     canceled = canceled + 1

@@ -2,7 +2,7 @@
 -- ARGV: 1 id, 2 epoch, 3 plan hash, 4 number, 5 'key|sha256|bytes|first_frame|frames|epoch|state key|sha256|bytes'
 -- Returns 'NEW', 'SAME', 'KEPT' (another content was first) or 'LOST'.
 local id, segments = ARGV[1], q .. 'seg:' .. ARGV[1]
-local j = fields(id, 'state', 'epoch', 'tenant', 'segbytes')
+local j = fields(id, 'state', 'epoch', 'tenant', 'segbytes', 'pool')
 if j[1] ~= 'running' or j[2] ~= ARGV[2] then return 'LOST' end
 if redis.call('HGET', segments, '_plan') ~= ARGV[3] then
   redis.call('DEL', segments)
@@ -21,5 +21,7 @@ local bytes = number(string.match(ARGV[5], '^[^|]*|[^|]*|(%d+)|')) + number(stri
 redis.call('HINCRBY', key(id), 'segbytes', int(bytes))
 hold(id, j[3], bytes)
 redis.call('HSET', key(id), 'segd', redis.call('HLEN', segments) - 1)
+total(j[5], 'segments', 1)
+total(j[5], 'frames', number(string.match(ARGV[5], '^[^|]*|[^|]*|[^|]*|[^|]*|(%d+)|')))
 bump(id, 'segment')
 return 'NEW'
