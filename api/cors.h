@@ -5,7 +5,8 @@
 #include <stdbool.h>
 
 #define CORS_EXPOSED                                                                                                   \
-    "ETag, Location, Retry-After, Content-Range, Idempotency-Replayed, Upload-Offset, Upload-Length, Tus-Resumable"
+    "ETag, Location, Retry-After, Content-Range, Idempotency-Replayed, RateLimit, RateLimit-Policy, Upload-Offset, "   \
+    "Upload-Length, Tus-Resumable"
 #define CORS_REQUEST_HEADERS                                                                                           \
     "Authorization, Content-Type, Content-Digest, Repr-Digest, Idempotency-Key, If-None-Match, If-Range, "             \
     "Last-Event-ID, Prefer, Range, X-Job-Deadline, X-Start-Deadline, traceparent, Tus-Resumable, Upload-Length, "      \

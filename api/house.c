@@ -111,7 +111,8 @@ void house_await(struct house *h, int64_t at_most_ms)
     int64_t until = clock_mono_ms() + at_most_ms;
     struct err e;
 
-    while ((house_redis_check(h, &e) || house_store_check(h, &e)) && clock_mono_ms() < until)
+    while ((house_redis_check(h, &e) || house_store_check(h, &e) || !keys_complete(h->app->keys)) &&
+           clock_mono_ms() < until)
         clock_sleep_ms(5);
 }
 

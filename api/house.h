@@ -24,7 +24,8 @@ int house_store_check(struct house *h, struct err *e);
  * missing. */
 int house_redis_check(struct house *h, struct err *e);
 
-/* Waits until both are well, at most so long: a server that just started need not begin with a 503. */
+/* Waits until both are well and all keys are known, at most so long: a server that just started need not begin with a
+ * 503. */
 void house_await(struct house *h, int64_t at_most_ms);
 
 /* A job whose client was told of a failure must not run: cancels and deletes it as soon as Redis can be reached. */

@@ -134,6 +134,14 @@ bool keys_required(const struct keys *k)
     return k->path != NULL;
 }
 
+bool keys_complete(struct keys *k)
+{
+    pthread_rwlock_rdlock(&k->lock);
+    bool complete = k->made_known;
+    pthread_rwlock_unlock(&k->lock);
+    return complete;
+}
+
 int64_t keys_generation(struct keys *k)
 {
     pthread_rwlock_rdlock(&k->lock);

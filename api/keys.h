@@ -30,6 +30,9 @@ void keys_take_made(struct keys *k, struct key *list, int count);
 
 bool keys_required(const struct keys *k);
 
+/* Has keys_take_made been called? */
+bool keys_complete(struct keys *k);
+
 /* Rises with every reload and keys_take_made. */
 int64_t keys_generation(struct keys *k);
 

@@ -292,7 +292,7 @@ static int find_route(struct req *r, struct err *e)
 
     if (strcmp(r->method, "OPTIONS") == 0) {
         if (strcmp(r->target.path, "*") == 0)
-            snprintf(methods, sizeof(methods), "GET, HEAD, POST, DELETE, OPTIONS");
+            snprintf(methods, sizeof(methods), "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
         else if (route_methods(r->server->conf.routes, r->target.path, methods))
             return err_set(e, ERR_route_not_found, "there is nothing here");
         answer_options(r, methods);

@@ -61,9 +61,24 @@ def test_other_keys_jobs_are_as_unknown_as_any(keyed, media):
         return (response.status_code, str(problem).replace(job, "ID").replace(unknown, "ID"),
                 sorted(k for k in response.headers if k != "Date"), len(response.content))
     unknown = "j0_01ARZ3NDEKTSV4RRFFQ69G5FAV"
-    for method, end in (("GET", ""), ("GET", "/result"), ("GET", "/events"), ("GET", "/segments"), ("GET", "/preview"),
-                        ("GET", "/receipt"), ("GET", "/logs"), ("POST", "/cancel"), ("DELETE", "")):
-        assert said(method, f"/jobs/{job}{end}") == said(method, f"/jobs/{unknown}{end}")
+    for method, end in (("GET", ""), ("GET", "/result"), ("GET", "/events"), ("GET", "/segments"), ("GET", "/segments/0"), ("GET", "/preview"),
+                        ("GET", "/receipt"), ("GET", "/logs"), ("GET", "/artifacts"), ("GET", "/artifacts/x.zip"), ("POST", "/cancel"),
+                        ("DELETE", "")):
+        assert said(method, f"/jobs/{job}{end}") == said(method, f"/jobs/{unknown}{end}"), (method, end)
+    for method, end in (("GET", ""), ("GET", "/content"), ("GET", "/content?variant=thumbnail"), ("DELETE", "")):
+        assert said(method, f"/videos/{job}{end}") == said(method, f"/videos/{unknown}{end}"), (method, end)
+    upload = api.request("POST", "/uploads", headers={**bearer("anna"), "Upload-Length": "10"}).headers["Location"].rsplit("/", 1)[1]
+    hook = api.request("POST", "/webhooks", headers=bearer("anna"), json={"url": "https://studio.example/x"}).json()["id"]
+    strange = {upload: "u0_01ARZ3NDEKTSV4RRFFQ69G5FAV", hook: "wh_0123456789abcdef01234567"}
+
+    def of(method, path, thing):
+        response = api.request(method, path + thing, headers=bearer("bert"))
+        problem = response.json()
+        del problem["trace_id"]
+        return response.status_code, str(problem).replace(thing, "ID"), len(response.content)
+    for method, path, thing in (("GET", "/uploads/", upload), ("DELETE", "/uploads/", upload), ("GET", "/webhooks/", hook), ("DELETE", "/webhooks/", hook)):
+        assert of(method, path, thing) == of(method, path, strange[thing]), (method, path)
+        assert of(method, path, thing)[0] == 404
     assert api.get("/jobs", headers=bearer("bert")).json()["data"] == []
     api.request("POST", f"/jobs/{job}/cancel", headers=bearer("anna"))
     api.request("DELETE", f"/jobs/{job}", headers=bearer("anna"))

@@ -45,7 +45,8 @@ static void every_parameter_can_be_given_and_comes_back(void **state)
         "\"injection\":\"latter_half\",\"control_scale\":0.25,\"memory\":{\"global\":false,\"local\":false,\"global_"
         "frames\":100,"
         "\"local_frames\":10},\"fusion\":{\"enabled\":false,\"first_step\":0},\"size\":{\"width\":640,\"height\":352},"
-        "\"output\":{\"format\":\"png.zip\",\"snap\":\"region\",\"planes\":true,\"to\":\"s3://b/p\"},\"background\":\"transparent\","
+        "\"output\":{\"format\":\"png.zip\",\"snap\":\"region\",\"planes\":true,\"to\":\"s3://b/"
+        "p\"},\"background\":\"transparent\","
         "\"trace_lines\":\"red,blue\",\"speed\":\"exact\",\"priority\":9,\"tags\":{\"shot\":"
         "\"12\"}}";
     struct job_params p;
