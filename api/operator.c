@@ -65,13 +65,14 @@ out:
 
 static void set_paused(struct req *r, struct worker *w, bool paused)
 {
+    struct ledger ledger = app_ledger(r->app, w->queue);
     struct queue_depth *depths = calloc(POOLS_MAX, sizeof(*depths)), *found = NULL;
     int count = 0;
     struct err e;
 
     if (depths == NULL)
         abort();
-    if (watch_check(r->app->watch, &e) || queue_pause(w->queue, r->params[0], paused, &e) ||
+    if (watch_check(r->app->watch, &e) || ledger_pause(&ledger, r->params[0], paused, &e) ||
         read_depths(r, w, depths, &count, &e))
         goto problem;
     for (int i = 0; i < count; i++)

@@ -46,6 +46,9 @@ int ledger_settle_all(const struct ledger *l, int max, int *out_settled, struct 
 /* POST …/retry: takes the record back, then the queue's retry. Errors of queue_retry. */
 int ledger_retry(const struct ledger *l, const char *job_id, struct err *e);
 
+/* Holds a pool back, or gives its jobs out again; the store remembers. Errors of queue_pause. */
+int ledger_pause(const struct ledger *l, const char *pool, bool paused, struct err *e);
+
 /* DELETE: the queue forgets the job (errors of queue_delete), then the store keeps only a tombstone. What a crash
  * leaves behind in between, the sweep finishes. */
 int ledger_delete(const struct ledger *l, const char *job_id, struct err *e);

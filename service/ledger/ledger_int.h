@@ -54,4 +54,8 @@ int ledger__tidy(const struct ledger *l, const struct ledger_folder *f, const st
 /* Ends a deletion: the manifest first, then everything but the tombstone. */
 int ledger__clear(const struct ledger *l, const struct ledger_folder *f, int *removed, struct err *e);
 
+/* pause.c: pools that were held back are so again, before any of their jobs comes back. */
+#define LEDGER_POOLS_MAX 256
+int ledger__restore_pauses(const struct ledger *l, struct err *e);
+
 #endif

@@ -153,7 +153,8 @@ static int reconcile_folder(const struct ledger *l, const struct ledger_folder *
 int ledger_reconcile(const struct ledger *l, int64_t min_age_ms, struct ledger_found *out, struct err *e)
 {
     struct reconciling r = {.before_ms = min_age_ms > 0 ? clock_wall_ms() - min_age_ms : INT64_MAX};
-    if (ledger__each_folder(l, reconcile_folder, &r, e) != 0 || queue_mark_reconciled(l->queue, e) != 0)
+    if (ledger__restore_pauses(l, e) != 0 || ledger__each_folder(l, reconcile_folder, &r, e) != 0 ||
+        queue_mark_reconciled(l->queue, e) != 0)
         return -1;
     *out = r.found;
     return 0;

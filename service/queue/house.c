@@ -209,6 +209,23 @@ int queue_pause(struct queue *q, const char *pool, bool paused, struct err *e)
     return run_number(q, &a, NULL, e);
 }
 
+int queue_pause_again(struct queue *q, const char *pool, struct err *e)
+{
+    struct queue_args a = {0};
+    char name[128];
+    snprintf(name, sizeof name, QUEUE_PREFIX "pool:%.63s", pool);
+    queue__str(&a, "HSETNX");
+    queue__str(&a, name);
+    queue__str(&a, "paused");
+    queue__str(&a, "1");
+    if (run_number(q, &a, NULL, e) != 0)
+        return -1;
+    queue__str(&a, "SADD");
+    queue__str(&a, QUEUE_PREFIX "pools");
+    queue__str(&a, pool);
+    return run_number(q, &a, NULL, e);
+}
+
 int queue_tenant(struct queue *q, const char *tenant, double weight, int64_t max_running, struct err *e)
 {
     struct queue_args a = {0};

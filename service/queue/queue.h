@@ -182,6 +182,8 @@ struct queue_depth {
 };
 int queue_depths(struct queue *q, struct queue_depth *out, int max, int *count, struct err *e);
 int queue_pause(struct queue *q, const char *pool, bool paused, struct err *e); /* pool_not_found */
+/* The same for a pool that Redis has forgotten; one that it knows is left as it is. */
+int queue_pause_again(struct queue *q, const char *pool, struct err *e);
 /* Share of a tenant: weight (1 = as everyone) and most jobs at once (0 = no bound). */
 int queue_tenant(struct queue *q, const char *tenant, double weight, int64_t max_running, struct err *e);
 struct queue_share {

@@ -52,6 +52,24 @@ def test_a_paused_pool_gives_out_nothing(site, media):
         api.problem(method, path, 403, "forbidden_scope", headers=bearer("anna"))
 
 
+def test_a_paused_pool_stays_paused_when_redis_is_lost(fresh, media):
+    service = fresh()
+    service.worker()
+    api = service.api
+    until(lambda: api.get("/capabilities").json()["models"][0]["available"], 20, "a worker is there")
+    api.wait(api.submit(media.video, media.reference)["id"])
+    assert api.request("POST", "/queues/null/pause").status_code == 200
+    job = api.submit(media.video, media.reference)["id"]
+    service.redis.wipe()
+    until(lambda: api.get(f"/jobs/{job}").status_code == 200, 20, "restored")
+    until(lambda: api.get("/capabilities").json()["models"][0]["available"], 20, "the worker is there again")
+    assert api.get("/queues").json()["data"][0]["paused"] is True
+    assert api.job(job)["state"] == "queued"
+    assert api.request("POST", "/queues/null/resume").json()["paused"] is False
+    assert api.wait(job)["state"] == "succeeded"
+    assert not (service.folder / "store" / "pools").exists()
+
+
 def test_dead_letters_are_listed_and_driven_again(site, media):
     api = site.api
     ids = fail_jobs(site, media, 3)
