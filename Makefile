@@ -78,8 +78,8 @@ clean: ; rm -rf build build-asan build-tsan build-fuzz                          
 format-check: ; @clang-format --dry-run -Werror $(HEADERS) $(MAINS) $(SERVICE) $(wildcard api/*.c) $(SHIM) $(shell find model_shim -name '*.h') $(shell find tests -name '*.c' -o -name '*.cc')
 layers: ; @gawk -f tools/check-layers.awk tools/layers.txt $(HEADERS) $(MAINS) $(SERVICE) $(wildcard api/*.c) $(SHIM)
 headers: ; @for h in $(HEADERS); do printf '#include "%s"\ntypedef int not_empty;\n' $$h | gcc -std=c11 -D_GNU_SOURCE $(WARN) -Wno-unused-macros -Iservice -I. -Imodel_shim/include -fsyntax-only -x c - || exit 1; done; \
-	for s in c11 c17; do echo '#include "model.h"' | gcc -std=$$s -Wall -Wextra -Wpedantic -Werror -Imodel_shim/include -fsyntax-only -x c - || exit 1; done; \
-	echo '#include "model.h"' | g++ -std=c++17 -Wall -Wextra -Wpedantic -Werror -Imodel_shim/include -fsyntax-only -x c++ -
+	for h in model train; do for s in c11 c17; do echo "#include \"$$h.h\"" | gcc -std=$$s -Wall -Wextra -Wpedantic -Werror -Imodel_shim/include -fsyntax-only -x c - || exit 1; done; \
+	echo "#include \"$$h.h\"" | g++ -std=c++17 -Wall -Wextra -Wpedantic -Werror -Imodel_shim/include -fsyntax-only -x c++ - || exit 1; done
 exports: $(B)/libmodel_shim.so ; @nm -D --defined-only $< | awk '$$2 ~ /[TWVBDRu]/ {print $$3}' | sort | diff model_shim/exports.txt -
 rules: ; @tools/check-rules
 docs-check: $(B)/tools/docs ; @for page in config errors; do $< $$page | diff docs/$$page.md - || { echo "docs/$$page.md is old: make docs"; exit 1; }; done

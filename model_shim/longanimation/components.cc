@@ -211,7 +211,8 @@ std::vector<PartInfo> inspect_parts(const Manifest &m)
     return parts;
 }
 
-Components::Components(const Manifest &m, const Compute &c) : compute_(c), manifest_(m), parts_(inspect_parts(m))
+Components::Components(const Manifest &m, const Compute &c, PartOptions options)
+    : compute_(c), manifest_(m), options_(std::move(options)), parts_(inspect_parts(m))
 {
     if (const std::string problem = first_problem(parts_); !problem.empty())
         throw Error(MDL_EWEIGHTS, problem);
@@ -243,8 +244,9 @@ void Components::enter(const std::vector<Part> &wanted, int64_t work_bytes)
     }
     for (Part p : wanted) {
         Network &network = networks_[static_cast<size_t>(p)];
+        const WeightOptions usual{compute_.dtype, compute_.device, {}};
         if (!network)
-            network = load(row_of(p), manifest_, {compute_.dtype, compute_.device});
+            network = load(row_of(p), manifest_, options_ ? options_(p, usual) : usual);
     }
 }
 

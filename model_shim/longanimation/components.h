@@ -22,6 +22,7 @@
 #include "video_xl/encoder.h"
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -60,11 +61,14 @@ struct Shapes {
     DglmConfig memory;
 };
 
+// How a part is to be loaded, where that is not as usual: training needs its own.
+using PartOptions = std::function<WeightOptions(Part p, const WeightOptions &usual)>;
+
 class Components
 {
   public:
     // Throws Error(MDL_EWEIGHTS) naming what is wrong with the folder.
-    Components(const Manifest &m, const Compute &c);
+    Components(const Manifest &m, const Compute &c, PartOptions options = {});
 
     const std::vector<PartInfo> &parts() const
     {
@@ -130,6 +134,7 @@ class Components
 
     Compute compute_;
     Manifest manifest_;
+    PartOptions options_;
     std::vector<PartInfo> parts_;
     Shapes shapes_;
     std::unique_ptr<T5Tokenizer> tokenizer_;

@@ -190,23 +190,61 @@ Scheduler::Step Scheduler::ddim(int64_t i, const at::Tensor &output, const at::T
     return {times(sample, keep) + times(x0, std::sqrt(p) - std::sqrt(a) * keep), x0};
 }
 
-Scheduler::Step Scheduler::dpm(int64_t i, const at::Tensor &output, const at::Tensor &sample, const at::Tensor &last,
-                               const Draw &draw) const
+// sqrt(alpha) or sqrt(1 - alpha) of every row, shaped to multiply `like`.
+at::Tensor Scheduler::weights(const at::Tensor &t, const at::Tensor &like, bool of_noise) const
+{
+    std::vector<double> values;
+    for (int64_t i = 0; i < t.numel(); i++) {
+        const double a = alpha_bar(t[i].item<int64_t>());
+        values.push_back(std::sqrt(of_noise ? 1 - a : a));
+    }
+    std::vector<int64_t> shape(static_cast<size_t>(like.dim()), 1);
+    shape[0] = t.numel();
+    return at::tensor(values, at::kDouble).to(like.options()).view(shape);
+}
+
+at::Tensor Scheduler::noised(const at::Tensor &x0, const at::Tensor &noise, const at::Tensor &t) const
+{
+    return weights(t, x0, false) * x0 + weights(t, x0, true) * noise;
+}
+
+at::Tensor Scheduler::target(const at::Tensor &x0, const at::Tensor &noise, const at::Tensor &t) const
+{
+    switch (c_.prediction) {
+    case Prediction::epsilon:
+        return noise;
+    case Prediction::sample:
+        return x0;
+    case Prediction::v:
+        return weights(t, x0, false) * noise - weights(t, x0, true) * x0;
+    }
+    return {};
+}
+
+Scheduler::Gaussian Scheduler::dpm_gaussian(int64_t i, const at::Tensor &output, const at::Tensor &sample,
+                                            const at::Tensor &last) const
 {
     const int64_t t = time(i);
     const double a = alpha_bar(t), p = alpha_bar(before(t));
     const double h = lambda(p) - lambda(a);
     const double keep = std::sqrt((1 - p) / (1 - a)) * std::exp(-h), toward = std::expm1(-2 * h) * std::sqrt(p);
-    const double noisy = std::sqrt(1 - p) * std::sqrt(1 - std::exp(-2 * h));
     const at::Tensor x0 = predict_x0(t, output, sample);
-    at::Tensor noise = draw(); // drawn even where the second one is used: the stream of numbers is part of the result
     at::Tensor target = x0;
-    if (last.defined() && before(t) >= 0 && i > 0) {
+    if (draws(i) > 1 && last.defined()) {
         const double r = (lambda(a) - lambda(alpha_bar(time(i - 1)))) / h;
         target = times(x0, 1 + 1 / (2 * r)) - times(last, 1 / (2 * r));
-        noise = draw();
     }
-    return {times(sample, keep) - times(target, toward) + times(noise, noisy), x0};
+    return {times(sample, keep) - times(target, toward), x0, std::sqrt(1 - p) * std::sqrt(1 - std::exp(-2 * h))};
+}
+
+Scheduler::Step Scheduler::dpm(int64_t i, const at::Tensor &output, const at::Tensor &sample, const at::Tensor &last,
+                               const Draw &draw) const
+{
+    const Gaussian g = dpm_gaussian(i, output, sample, last);
+    at::Tensor noise = draw(); // drawn even where the second one is used: the stream of numbers is part of the result
+    if (draws(i) > 1 && last.defined())
+        noise = draw();
+    return {g.mean + times(noise, g.deviation), g.x0};
 }
 
 } // namespace mdl

@@ -56,6 +56,17 @@ class Scheduler
     // Product of the alphas up to time step t; the final value for t < 0.
     double alpha_bar(int64_t t) const;
 
+    // For training: x0 noised to the time step of each row of t (int64, on the CPU), and what the network is to answer.
+    at::Tensor noised(const at::Tensor &x0, const at::Tensor &noise, const at::Tensor &t) const;
+    at::Tensor target(const at::Tensor &x0, const at::Tensor &noise, const at::Tensor &t) const;
+
+    // The Gaussian that a dpm step draws its sample from: mean + deviation * noise.
+    struct Gaussian {
+        at::Tensor mean, x0;
+        double deviation = 0;
+    };
+    Gaussian dpm_gaussian(int64_t i, const at::Tensor &output, const at::Tensor &sample, const at::Tensor &last) const;
+
     Step ddim(int64_t i, const at::Tensor &output, const at::Tensor &sample) const;
     // `last` is the x0 of step i-1, undefined at the first step. `draw` is called draws(i) times; of two the second is
     // used.
@@ -66,6 +77,7 @@ class Scheduler
   private:
     int64_t time(int64_t i) const;
     int64_t before(int64_t t) const; // the time step that a step from t arrives at
+    at::Tensor weights(const at::Tensor &t, const at::Tensor &like, bool of_noise) const;
     at::Tensor predict_x0(int64_t t, const at::Tensor &output, const at::Tensor &sample) const;
 
     SchedulerConfig c_;

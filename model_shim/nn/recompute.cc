@@ -22,6 +22,8 @@ class AutocastAs
     }
     ~AutocastAs()
     {
+        if (at::autocast::is_autocast_enabled(device_))
+            at::autocast::clear_cache(); // of weights in the lower precision, which are about to change
         at::autocast::set_autocast_enabled(device_, before_);
     }
     AutocastAs(const AutocastAs &) = delete;
