@@ -87,6 +87,9 @@ int media_writer_close(struct media_writer *w, int64_t duration_last, struct err
 void media_writer_abort(struct media_writer *w); /* frees and removes the file; NULL is fine */
 const char *media_content_type(enum media_format f);
 
+/* These files of a folder, as they are, as a zip of frames for media_reader_open. */
+int media_zip_folder(const char *path, const char *folder, const char *const *names, int count, struct err *e);
+
 int media_write_png(const char *path, const uint8_t *pixels, int32_t w, int32_t h, int channels, struct err *e);
 int media_write_jpeg(const char *path, const uint8_t *rgb, int32_t w, int32_t h, int quality, struct err *e);
 
