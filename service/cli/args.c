@@ -5,6 +5,7 @@
 #include "base/text.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,6 +116,17 @@ static int read_int(const char *name, const char *value, int64_t *out, struct er
     return 0;
 }
 
+static int read_real(const char *name, const char *value, double *out, struct err *e)
+{
+    char *end;
+    errno = 0;
+    double n = strtod(value, &end);
+    if (errno || end == value || *end || !isfinite(n))
+        return err_set(e, ERR_params_invalid, "%s: \"%s\" is not a number", name, value);
+    *out = n;
+    return 0;
+}
+
 static int take_value(const struct cli_option *o, const char *value, struct err *e)
 {
     struct cli_list *list = o->to;
@@ -127,6 +139,8 @@ static int take_value(const struct cli_option *o, const char *value, struct err 
         return 0;
     case CLI_INT:
         return read_int(o->name, value, o->to, e);
+    case CLI_REAL:
+        return read_real(o->name, value, o->to, e);
     case CLI_LIST:
         break;
     }

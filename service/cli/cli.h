@@ -13,7 +13,7 @@ enum cli_exit { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_REFUSED = 3, CL
 
 /* ---- arguments of one command ---- */
 
-enum cli_kind { CLI_SWITCH, CLI_TEXT, CLI_LIST, CLI_INT };
+enum cli_kind { CLI_SWITCH, CLI_TEXT, CLI_LIST, CLI_INT, CLI_REAL };
 enum { CLI_LIST_MAX = 16 };
 
 struct cli_list {
@@ -25,7 +25,7 @@ struct cli_option {
     const char *name; /* "--video" */
     char letter;      /* 'o' for -o; 0 = none */
     enum cli_kind kind;
-    void *to;          /* bool *, const char **, struct cli_list *, int64_t * */
+    void *to;          /* bool *, const char **, struct cli_list *, int64_t *, double * */
     const char *value; /* what the value is, for --help */
     const char *doc;
 };

@@ -14,6 +14,7 @@
     X("get", cli_get, false, "save a job's result")                                                                    \
     X("cancel", cli_cancel, false, "cancel jobs")                                                                      \
     X("list", cli_list, false, "list jobs")                                                                            \
+    X("train", cli_train, true, "train a model's networks on shots of one's own")                                      \
     X("model", cli_model, true, "check a model folder")                                                                \
     X("parity", cli_parity, true, "check this build and device against golden numbers")                                \
     X("retry", cli_retry, false, "queue failed jobs again (operators)")                                                \
