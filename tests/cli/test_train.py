@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import numpy
@@ -16,8 +17,8 @@ from longanim import BUILD, ffmpeg, until  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "models" / "tiny_a"
-TYPES = {"F32": numpy.float32, "F16": numpy.float16}
-QUICK = {"--frames": 9, "--steps": 3, "--warmup": 0, "--learning-rate": 1e-3, "--batch": 1, "--log-steps": 1}
+TYPES = {"F32": numpy.float32, "F16": numpy.float16, "BF16": numpy.uint16}
+QUICK = {"--threads": 1, "--frames": 9, "--steps": 3, "--warmup": 0, "--learning-rate": 1e-3, "--batch": 1, "--log-steps": 1}
 
 
 def arguments_of(folder, data, **flags):
@@ -36,8 +37,10 @@ def train(folder, data, **flags):
 def picture(path, pixels):
     path.parent.mkdir(parents=True, exist_ok=True)
     height, width = pixels.shape[:2]
-    path.write_bytes(ffmpeg(["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-i", "-", "-f",
-                             "image2pipe", "-c:v", "png", "-"], pixels.astype(numpy.uint8).tobytes()))
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels.astype(numpy.uint8))
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks))
 
 
 def shot(folder, name, frames=20, lines=True, width=48, height=32, seed=0):
@@ -77,8 +80,14 @@ def tensors(path):
     size = struct.unpack("<Q", raw[:8])[0]
     header = json.loads(raw[8:8 + size])
     header.pop("__metadata__", None)
-    return {name: numpy.frombuffer(raw[8 + size + e["data_offsets"][0]:8 + size + e["data_offsets"][1]],
-                                   TYPES[e["dtype"]]).reshape(e["shape"]) for name, e in header.items()}
+    found = {}
+    for name, entry in header.items():
+        begin, end = (8 + size + at for at in entry["data_offsets"])
+        numbers = numpy.frombuffer(raw[begin:end], TYPES[entry["dtype"]]).reshape(entry["shape"])
+        if entry["dtype"] == "BF16":  # the upper half of a float32
+            numbers = (numbers.astype(numpy.uint32) << 16).view(numpy.float32)
+        found[name] = numbers
+    return found
 
 
 def weights(folder):
