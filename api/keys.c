@@ -11,9 +11,17 @@
 
 enum { FILE_MAX_BYTES = 4 << 20, SECRET_MAX = 512 };
 
+/* A secret, found by the head of its hash. */
+struct entry {
+    uint64_t head;
+    int key, secret;
+};
+
 struct key_list {
     struct key *keys;
     int count;
+    struct entry *entries; /* of keys that are not revoked, by head */
+    int entry_count;
 };
 
 struct keys {
@@ -26,6 +34,45 @@ struct keys {
     bool made_known;            /* the store could be asked at least once */
     int64_t generation;
 };
+
+/* ---- lists ---- */
+
+static uint64_t head_of(const char *sha256)
+{
+    uint64_t head = 0;
+
+    for (int i = 0; i < 16; i++)
+        head = head << 4 | (uint64_t)(sha256[i] >= 'a' ? sha256[i] - 'a' + 10 : sha256[i] - '0');
+    return head;
+}
+
+static int compare(const void *a, const void *b)
+{
+    uint64_t x = ((const struct entry *)a)->head, y = ((const struct entry *)b)->head;
+
+    return x < y ? -1 : x > y;
+}
+
+/* Takes the malloc'ed keys. */
+static struct key_list list_of(struct key *keys, int count)
+{
+    struct key_list l = {keys, count, calloc((size_t)count * KEY_SECRETS_MAX + 1, sizeof(*l.entries)), 0};
+
+    if (l.entries == NULL)
+        abort();
+    for (int i = 0; i < count; i++)
+        for (int s = 0; s < keys[i].secret_count && keys[i].revoked_ms == 0; s++)
+            l.entries[l.entry_count++] = (struct entry){head_of(keys[i].secrets[s].sha256), i, s};
+    qsort(l.entries, (size_t)l.entry_count, sizeof(*l.entries), compare);
+    return l;
+}
+
+static void list_free(struct key_list *l)
+{
+    free(l->keys);
+    free(l->entries);
+    *l = (struct key_list){0};
+}
 
 static int parse_file(const struct keys *k, char *text, struct key_list *out, struct key_limits *defaults,
                       struct err *e)
@@ -58,7 +105,7 @@ static int parse_file(const struct keys *k, char *text, struct key_list *out, st
         }
         keys[count++] = one;
     }
-    *out = (struct key_list){keys, count};
+    *out = list_of(keys, count);
     keys = NULL;
     rc = 0;
 out:
@@ -79,7 +126,7 @@ int keys_reload(struct keys *k, struct err *e)
     if (fs_read(k->path, &text, e) || (text.data && parse_file(k, text.data, &fresh, &defaults, e)))
         goto out;
     pthread_rwlock_wrlock(&k->lock);
-    free(k->file.keys);
+    list_free(&k->file);
     k->file = fresh;
     k->defaults = defaults;
     k->generation++;
@@ -92,9 +139,11 @@ out:
 
 void keys_take_made(struct keys *k, struct key *list, int count)
 {
+    struct key_list fresh = list_of(list, count);
+
     pthread_rwlock_wrlock(&k->lock);
-    free(k->made.keys);
-    k->made = (struct key_list){list, count};
+    list_free(&k->made);
+    k->made = fresh;
     k->made_known = true;
     k->generation++;
     pthread_rwlock_unlock(&k->lock);
@@ -123,8 +172,8 @@ void keys_close(struct keys *k)
     if (k == NULL)
         return;
     pthread_rwlock_destroy(&k->lock);
-    free(k->file.keys);
-    free(k->made.keys);
+    list_free(&k->file);
+    list_free(&k->made);
     free(k->path);
     free(k);
 }
@@ -162,22 +211,30 @@ static bool same(const char *a, const char *b)
     return difference == 0;
 }
 
-/* The key with this secret, and when that ends (0 = never). */
-static const struct key *find_secret(const struct key_list *list, const char *sha256, int64_t *expires_ms)
+/* The key with this secret, and when that ends (0 = never). Finding the place may take what time it takes: it depends
+ * on the hash of a guess, which tells nothing of the secret. */
+static const struct key *find_secret(const struct key_list *l, const char *sha256, int64_t *expires_ms)
 {
-    const struct key *found = NULL;
+    uint64_t head = head_of(sha256);
+    int low = 0, high = l->entry_count;
 
-    for (int i = 0; i < list->count; i++) {
-        const struct key *key = &list->keys[i];
-        for (int s = 0; s < key->secret_count && key->revoked_ms == 0; s++) {
-            if (!same(key->secrets[s].sha256, sha256))
-                continue;
-            int64_t ends = key->secrets[s].expires_ms;
-            found = key;
-            *expires_ms = ends && (key->expires_ms == 0 || ends < key->expires_ms) ? ends : key->expires_ms;
-        }
+    while (low < high) {
+        int middle = (low + high) / 2;
+        if (l->entries[middle].head < head)
+            low = middle + 1;
+        else
+            high = middle;
     }
-    return found;
+    for (; low < l->entry_count && l->entries[low].head == head; low++) {
+        const struct key *key = &l->keys[l->entries[low].key];
+        const struct key_secret *secret = &key->secrets[l->entries[low].secret];
+        int64_t ends = secret->expires_ms;
+        if (!same(secret->sha256, sha256))
+            continue;
+        *expires_ms = ends && (key->expires_ms == 0 || ends < key->expires_ms) ? ends : key->expires_ms;
+        return key;
+    }
+    return NULL;
 }
 
 /* The hash of the secret in an Authorization value; -1 when there is none. */
