@@ -73,6 +73,12 @@ static void references_are_likelier_near_the_first_frame(void **state)
         assert_true(at[d] < at[d - 2]);
 }
 
+static bool same(const struct train_pick *a, const struct train_pick *b)
+{
+    return a->shot == b->shot && a->first == b->first && a->reference == b->reference && a->history == b->history &&
+           a->mirrored == b->mirrored && a->reference_mirrored == b->reference_mirrored;
+}
+
 static void a_pick_depends_on_its_place_alone(void **state)
 {
     (void)state;
@@ -82,7 +88,7 @@ static void a_pick_depends_on_its_place_alone(void **state)
     for (int i = 0; i < 200; i++) {
         train_pick(&a, &c, lengths, SHOTS, i, 1, 0);
         train_pick(&b, &c, lengths, SHOTS, i, 1, 0);
-        assert_memory_equal(&a, &b, sizeof a);
+        assert_true(same(&a, &b));
         train_pick(&b, &c, lengths, SHOTS, i + 1, 1, 0);
         same_step += a.first == b.first;
         train_pick(&b, &c, lengths, SHOTS, i, 2, 0);
