@@ -57,12 +57,18 @@ class Guard:
 
     def __init__(self, start):
         self._start, self.program, self.wanted, self.deaths, self.sleeps = start, None, False, 0, 0
+        self.when_asleep = None  # called once when the program has stopped itself
         self._ending = threading.Event()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
     def start(self, **settings):
+        """One that runs with the same settings already goes on running."""
+        with self._lock:
+            if self.wanted and self._settings == settings and self.program.process.poll() is None:
+                return
+        self.stop()
         with self._lock:
             self._settings = settings
             self._begin()
@@ -100,6 +106,9 @@ class Guard:
                 asleep_since = None
             elif asleep_since is None:
                 asleep_since = time.monotonic()
+                call, self.when_asleep = self.when_asleep, None
+                if call:
+                    call()
             elif time.monotonic() - asleep_since > STALL_S:
                 self.sleeps += 1
                 os.kill(self.program.pid, signal.SIGCONT)
@@ -435,6 +444,10 @@ def cases():
     made += [Case(p, "stall", 1, scenario_of(p)) for p in (
         "api.create.manifest_stored", "api.create.enqueued", "worker.claimed", "worker.segment.checkpointed",
         "worker.upload.receipt", "worker.completed", "worker.beat", "engine.segment", "ledger.settle.recorded")]
+    # Redis dies and comes back while the program stands still at the point
+    made += [Case(p, "redis", 1, scenario_of(p)) for p in (
+        "api.create.manifest_stored", "redis.enqueue.after", "redis.claim.after", "redis.segment.after", "redis.complete.before",
+        "redis.complete.after", "ledger.settle.recorded")]
     made += [Case(p, "error", 1, scenario_of(p)) for p in (
         "api.create.manifest_stored", "store.put.renamed", "ledger.success.written", "redis.enqueue.after", "redis.claim.after",
         "redis.segment.after", "redis.complete.after", "redis.delete.after", "redis.cancel.after")]
@@ -444,9 +457,8 @@ def cases():
 def play(lane, case, number):
     key = f"case-{number}"
     marker = lane.folder / f"{key}.struck"
-    fault = f"{case.point}:{case.action}:{case.nth}@{marker}"
-    lane.api.stop()
-    lane.worker.stop()
+    fault = f"{case.point}:{'stall' if case.action == 'redis' else case.action}:{case.nth}@{marker}"
+    lane.api.when_asleep = lane.worker.when_asleep = lane.redis.restart if case.action == "redis" else None
     SCENARIOS[case.scenario](lane, key, fault)
     until(marker.exists, 5, f"the point {case.point} was passed")
 
@@ -468,9 +480,7 @@ def play_all(folder, numbered, lanes):
                 except Exception as wrong:  # of any kind: it is this case's
                     outcome[number] = f"{type(wrong).__name__}: {wrong}"
             try:
-                lane.worker.stop()
                 lane.worker.start()
-                lane.api.stop()
                 lane.api.start()
                 lane.is_clean()
             except Exception as wrong:
