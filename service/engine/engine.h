@@ -72,16 +72,9 @@ struct engine_plan {
     int64_t frames;                         /* of the result */
 };
 
-/* Files that may come with a result. What there is says the receipt, with size and SHA-256. */
-enum {
-    ENGINE_PALETTE, /* palette.json: snapped shots */
-    ENGINE_LINE,
-    ENGINE_PAINT,
-    ENGINE_REGIONS,
-    ENGINE_CONFIDENCE,
-    ENGINE_SHEET, /* with output.planes */
-    ENGINE_ARTIFACTS
-};
+/* Files that may come with a result: the palette of every snapped shot, the others with output.planes. What there is
+ * says the receipt, with size and SHA-256. */
+enum { ENGINE_PALETTE, ENGINE_LINE, ENGINE_PAINT, ENGINE_REGIONS, ENGINE_CONFIDENCE, ENGINE_SHEET, ENGINE_ARTIFACTS };
 struct engine_artifact {
     const char *name, *content_type;
 };
