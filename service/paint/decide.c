@@ -14,6 +14,8 @@
 
 #define ROUNDS 4
 #define BELIEFS 4
+#define SURE 0.9F /* of a prior that tells how good the network is */
+#define TRUST_LEAST 0.1F
 
 /* The most likely colours of a track after a round. */
 struct belief {
@@ -31,6 +33,7 @@ struct decision {
     struct sighting *sightings;
     float *quality; /* per frame */
     struct belief *beliefs, *next;
+    float trust; /* how often the network's votes are right, 0..1 */
     int32_t colors;
 };
 
@@ -91,8 +94,10 @@ static void pool_votes(const struct decision *d, int32_t track, float *out)
         rest += weight * (1 - named);
         total += weight;
     }
-    for (int32_t c = 0; c < d->colors; c++)
-        out[c] = (out[c] + rest / (float)d->colors) / total;
+    for (int32_t c = 0; c < d->colors; c++) {
+        float share = (out[c] + rest / (float)d->colors) / total;
+        out[c] = d->trust * share + (1 - d->trust) / (float)d->colors;
+    }
 }
 
 static float belief_share(const struct belief *b, int32_t color)
@@ -215,6 +220,29 @@ static int weigh_frames(struct decision *d)
     return 0;
 }
 
+/* Where the reference is sure of a colour, how much of the votes says so, too: a network that is often wrong there is
+ * not to be believed elsewhere. */
+static float measure_trust(const struct decision *d)
+{
+    double agree = 0, total = 0;
+    float votes[PALETTE_MAX];
+    for (int32_t t = 1; t <= d->p->tracker.count; t++) {
+        const struct track *track = &d->p->tracker.tracks[t];
+        const struct sparse *prior = &track->prior;
+        int best = 0;
+        for (int k = 1; k < prior->count; k++)
+            if (prior->weight[k] > prior->weight[best])
+                best = k;
+        if (prior->count == 0 || prior->weight[best] < SURE * prior->total)
+            continue;
+        double weight = sqrt(track->log_cells * (double)(d->first[t + 1] - d->first[t]));
+        pool_votes(d, t, votes);
+        agree += weight * votes[prior->color[best]];
+        total += weight;
+    }
+    return total > 0 ? fmaxf((float)(agree / total), TRUST_LEAST) : 1;
+}
+
 static void publish(struct decision *d)
 {
     for (int32_t i = 1; i <= d->p->tracker.count; i++) {
@@ -234,6 +262,8 @@ static int decide(struct decision *d)
         return -1;
     for (int64_t f = 0; f < d->p->frame_count; f++)
         d->quality[f] = 1;
+    d->trust = 1;
+    d->trust = powf(measure_trust(d), d->p->weights.trust);
     for (int round = 0; round < ROUNDS; round++) {
         if (round && weigh_frames(d))
             return -1;

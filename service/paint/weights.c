@@ -107,6 +107,7 @@ const struct paint_weights paint_weights_fitted = {
     .tie_open = 28.6363F,
     .tie_time = 0.2512F,
     .tie_brief = 0.0668F,
+    .trust = 0.5000F,
     .neighbour = 1.5311F,
     .vote_sigma = 0.0300F,
     .vote_sigma_small = 0.1000F,

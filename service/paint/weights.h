@@ -60,6 +60,7 @@ struct paint_weights {
     float geometry_base, geometry_slope, geometry_floor;
     float tie_open, tie_time;           /* pull of a region behind a gap, and of what a region comes from */
     float tie_brief;                    /* pull of what lies beside a region that is only there for a drawing or two */
+    float trust;                        /* exponent of how often the network was right where the reference is sure */
     float neighbour;                    /* of log(how often the reference puts these colours side by side) */
     float vote_sigma, vote_sigma_small; /* OKLab error of a region's colour: large regions, one network pixel */
 };

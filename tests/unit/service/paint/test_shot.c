@@ -503,10 +503,10 @@ static void the_report_counts_every_pixel_of_paint(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(memory_does_not_grow_with_the_shot), /* first: a child inherits what its parent once needed */
         cmocka_unit_test(full_size_shots_are_painted_right),
         cmocka_unit_test(degraded_proposals_still_give_99_percent),
         cmocka_unit_test(mirrored_and_far_references_are_understood),
-        cmocka_unit_test(memory_does_not_grow_with_the_shot),
         cmocka_unit_test(the_same_input_gives_the_same_bytes_with_any_number_of_threads),
         cmocka_unit_test(held_frames_are_one_drawing),
         cmocka_unit_test(compression_noise_does_not_break_a_hold),
