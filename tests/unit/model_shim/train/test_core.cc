@@ -21,7 +21,7 @@ namespace
 
 at::Tensor input(const char *label, at::IntArrayRef shape)
 {
-    return mdl::Fill("").input(label, shape);
+    return mdl::Fill(std::string()).input(label, shape);
 }
 
 // ---- gradients ----
@@ -40,7 +40,9 @@ void the_memory_modules_gradient_is_that_of_its_function(void **)
                                  .mapping_dims = {8, 10}};
     std::vector<at::Tensor> leaves, directions;
     mdl::Weights w = mdl::Weights::generated_on_demand(
-        [](const std::string &name, const mdl::Weights::Shape &shape) { return mdl::Fill("").weight(name, shape); },
+        [](const std::string &name, const mdl::Weights::Shape &shape) {
+            return mdl::Fill(std::string()).weight(name, shape);
+        },
         {at::kDouble, c10::Device(c10::DeviceType::CPU), [&](const std::string &name, const at::Tensor &t) {
              leaves.push_back(t.clone().set_requires_grad(true));
              directions.push_back(input(("to " + name).c_str(), t.sizes()).to(at::kDouble));
@@ -116,7 +118,7 @@ void adamws_first_step_has_the_size_of_the_rate(void **)
 
 void muons_step_is_nearly_orthogonal(void **)
 {
-    for (const at::IntArrayRef shape : {at::IntArrayRef{6, 20}, at::IntArrayRef{20, 6}}) {
+    for (const std::vector<int64_t> &shape : {std::vector<int64_t>{6, 20}, std::vector<int64_t>{20, 6}}) {
         const at::Tensor value = at::zeros(shape), gradient = input("gradient", shape);
         auto parameters = parameters_of(value, gradient, true);
         mdl::Optimizer optimizer(plain(MDL_OPTIMIZER_MUON), parameters);
