@@ -14,31 +14,12 @@ namespace
 {
 
 constexpr int64_t kernel_t = 3;
-// cuDNN indexes with 32 bits: no convolution sees, or makes, more elements than this.
-constexpr int64_t conv_elements_max = int64_t{1} << 30;
 
 // Channels last is what cuDNN's tensor cores want; on the CPU it makes no difference worth a copy, and a copy of a
 // trained weight would not be trained.
 at::Tensor conv_layout(const at::Tensor &weight)
 {
     return weight.is_cuda() && !weight.requires_grad() ? weight.contiguous(at::MemoryFormat::ChannelsLast3d) : weight;
-}
-
-// conv3d without padding in time, cut in time where it would be too large.
-at::Tensor conv_in_time(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias)
-{
-    const auto conv = [&](const at::Tensor &part) { return nn::conv(part, weight, bias, {1, 1, 1}, {0, 1, 1}); };
-    const int64_t frames_out = x.size(2) - kernel_t + 1;
-    const int64_t frame = std::max(x.size(1), weight.size(0)) * x.size(0) * x.size(3) * x.size(4);
-    const int64_t at_once = std::max<int64_t>(conv_elements_max / frame - kernel_t + 1, 1);
-    if (frames_out <= at_once)
-        return conv(x);
-    std::vector<at::Tensor> parts;
-    for (int64_t from = 0; from < frames_out; from += at_once) {
-        const int64_t count = std::min(at_once, frames_out - from);
-        parts.push_back(conv(x.narrow(2, from, count + kernel_t - 1)));
-    }
-    return at::cat(parts, 2);
 }
 
 // Frames as a batch, for 2-D convolutions: (B, C, T, H, W) -> (B T, C, H, W) and back.
@@ -85,6 +66,22 @@ at::Tensor modulate_by_latents_(const at::Tensor &h, const at::Tensor &scale, co
 }
 
 } // namespace
+
+at::Tensor conv_in_time(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias, int64_t elements_max)
+{
+    const auto conv = [&](const at::Tensor &part) { return nn::conv(part, weight, bias, {1, 1, 1}, {0, 1, 1}); };
+    const int64_t frames_out = x.size(2) - kernel_t + 1;
+    const int64_t frame = std::max(x.size(1), weight.size(0)) * x.size(0) * x.size(3) * x.size(4);
+    const int64_t at_once = std::max<int64_t>(elements_max / frame - kernel_t + 1, 1);
+    if (frames_out <= at_once)
+        return conv(x);
+    std::vector<at::Tensor> parts;
+    for (int64_t from = 0; from < frames_out; from += at_once) {
+        const int64_t count = std::min(at_once, frames_out - from);
+        parts.push_back(conv(x.narrow(2, from, count + kernel_t - 1)));
+    }
+    return at::cat(parts, 2);
+}
 
 CausalConv CausalConv::load(Weights &w, const std::string &name, int64_t in, int64_t out)
 {

@@ -30,6 +30,13 @@ class VaeCache
     size_t next_ = 0;
 };
 
+// cuDNN indexes with 32 bits: no convolution sees, or makes, more elements than this.
+constexpr int64_t conv_elements_max = int64_t{1} << 30;
+
+// 3x3x3 without padding in time; in parts of the time axis where it would be larger than `elements_max`.
+at::Tensor conv_in_time(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias,
+                        int64_t elements_max = conv_elements_max);
+
 // 3x3x3, causal in time: two frames go in front, from the cache or else the first frame twice.
 struct CausalConv {
     at::Tensor weight, bias; // (out, in, 3, 3, 3), (out)

@@ -33,8 +33,8 @@ const std::optional<c10::TypedOperatorHandle<Pointwise>> &pointwise()
 
 bool onednn_takes(const at::Tensor &x)
 {
-    return x.device().is_cpu() && x.scalar_type() == at::kFloat && x.numel() > 0 && pointwise().has_value() &&
-           !at::autocast::is_autocast_enabled(at::kCPU);
+    return x.device().is_cpu() && x.dim() >= 2 && x.scalar_type() == at::kFloat && x.numel() > 0 &&
+           pointwise().has_value() && !at::autocast::is_autocast_enabled(at::kCPU);
 }
 
 at::Tensor onednn_linear(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias, Fused after)
