@@ -10,6 +10,7 @@ namespace
 
 // Live values at the peak, in units of the largest activation of one kind.
 constexpr int64_t token_copies = 14; // of tokens x width: the buffer, its norm, q k v, the hidden layer of four widths
+constexpr int64_t fast_copies = 4;   // further ones that speed "fast" keeps: residuals and tail
 constexpr int64_t vae_copies = 6;    // of the widest feature map of one temporal slice
 constexpr int64_t line_copies = 4;   // of the line network's widest feature map
 constexpr int64_t slice_frames = 9;  // pixel frames of the longest temporal slice
@@ -27,7 +28,8 @@ int64_t diffusion_work(const Shapes &n, const Settings &s, const Compute &c, int
         latent_frames / 2 * (s.size.height / side) * (s.size.width / side) + n.transformer.max_text_tokens;
     const int64_t rows = s.guided() ? 2 : 1;
     const int64_t modulations = s.steps * n.transformer.width() * 12 * (n.transformer.layers + n.sketch_dit.layers);
-    return (rows * tokens * n.transformer.width() * token_copies + modulations) * element(c) + fixed_bytes;
+    const int64_t copies = token_copies + (s.fast ? fast_copies : 0);
+    return (rows * tokens * n.transformer.width() * copies + modulations) * element(c) + fixed_bytes;
 }
 
 // One temporal slice of one tile, and the whole video that tiles are blended into.

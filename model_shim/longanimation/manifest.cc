@@ -93,6 +93,7 @@ void read_sampling(Manifest &m, const Json &j)
     m.steps = integer(j, "steps", m.steps, 1, 1000);
     m.guidance_scale = number(j, "guidance_scale", m.guidance_scale, 0, 100);
     m.control_scale = number(j, "control_scale", m.control_scale, 0, 100);
+    m.fast_threshold = number(j, "fast_threshold", m.fast_threshold, 0, 10);
     m.image_latent_scale = number(j, "image_latent_scale", m.image_latent_scale, -1e6, 1e6);
     m.prompt_suffix = json_string(j, "prompt_suffix", m.prompt_suffix);
     m.vae_tiling = json_bool(j, "vae_tiling", m.vae_tiling);

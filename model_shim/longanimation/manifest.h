@@ -30,7 +30,8 @@ struct Manifest {
     int32_t segment_frames = 81, overlap_frames = 16;
     int32_t steps = 50;
     double guidance_scale = 6.0, control_scale = 0.5;
-    int32_t injection = 1; // MDL_INJECT_*, never the default
+    int32_t injection = 1;       // MDL_INJECT_*, never the default
+    double fast_threshold = 0.1; // of first_block_cache.h; 0 = never cut a step short
     std::vector<int64_t> memory_layers{19, 23, 27};
     int32_t compression_ratio = 8;
     int32_t global_frames_max = 650, local_frames = 20;

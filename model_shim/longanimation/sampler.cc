@@ -2,6 +2,7 @@
 #include "longanimation/sampler.h"
 
 #include "error.h"
+#include "longanimation/first_block_cache.h"
 
 #include <ATen/ATen.h>
 
@@ -78,9 +79,7 @@ at::Tensor Sampler::operator()(const Components &n, int32_t segment, const Sampl
         tap_(-1, "rope_sin", k.rope.sin_doubled());
     }
 
-    at::Tensor latents = noise.main("init", shape), x0;
-    for (int64_t i = 0; i <= last_step; i++) {
-        on_step(i);
+    const auto control_of = [&](int64_t i) -> Control {
         const at::Tensor z =
             n.sketch_dit().forward(rows_of(k.sketch, rows), k.sketch_text, k.sketch_steps.row(i), k.sketch_rope);
         at::Tensor control = z;
@@ -90,14 +89,24 @@ at::Tensor Sampler::operator()(const Components &n, int32_t segment, const Sampl
             if (i == 0)
                 see("memory_step0", memory);
         }
-        const at::Tensor v =
-            n.transformer().forward(rows_of(at::cat({latents, in.condition.image}, 2), rows), k.text, k.steps.row(i),
-                                    k.rope, {control, settings_.control_scale, settings_.injection});
         if (i == 0) {
             see("control_step0", z);
             see("control_used_step0", control);
-            see("v_step0", v);
         }
+        return {control, settings_.control_scale, settings_.injection};
+    };
+
+    FirstBlockCache short_cut(n.transformer(), settings_.fast_threshold, settings_.steps);
+    at::Tensor latents = noise.main("init", shape), x0;
+    for (int64_t i = 0; i <= last_step; i++) {
+        on_step(i);
+        const at::Tensor x = rows_of(at::cat({latents, in.condition.image}, 2), rows);
+        const StepConditioning step_i = k.steps.row(i);
+        const at::Tensor v = settings_.fast
+                                 ? short_cut.forward(i, x, k.text, step_i, k.rope, [&] { return control_of(i); })
+                                 : n.transformer().forward(x, k.text, step_i, k.rope, control_of(i));
+        if (i == 0)
+            see("v_step0", v);
         if (i == last_step)
             see("v_last", v);
 
@@ -115,6 +124,8 @@ at::Tensor Sampler::operator()(const Components &n, int32_t segment, const Sampl
             fail(MDL_ENAN, "segment %d: the latents are not finite after step %lld", segment,
                  static_cast<long long>(i));
     }
+    if (settings_.fast)
+        see("blocks_run", at::scalar_tensor(short_cut.blocks_run(), at::kLong));
     on_step(settings_.steps);
     return latents;
 }

@@ -3,6 +3,8 @@
 //   Z = SketchDiT([sketch | image])        C = Z, or Z + memory(Z) where there is one
 //   v = transformer([latents | image], C)  guidance, DPM step, colour fusion with the segment before
 //
+// With Settings::fast some steps leave most of the transformer and all of C out (first_block_cache.h).
+//
 // What depends on the time step or the prompt alone is computed once per segment: modulations of all steps, projected
 // text, rotary tables, keys and values of the memory.
 #pragma once

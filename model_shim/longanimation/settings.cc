@@ -72,6 +72,7 @@ Settings settings_make(const Manifest &m, const mdl_params &p)
     s.lineart_input = p.input_kind == MDL_INPUT_LINEART;
     s.autoregressive = p.reference_strategy == MDL_STRATEGY_AUTOREGRESSIVE;
     s.fast = p.speed == MDL_SPEED_FAST;
+    s.fast_threshold = m.fast_threshold;
     s.global_memory = p.memory_global != 0;
     s.local_memory = p.memory_local != 0;
     s.global_frames = p.memory_global_frames ? p.memory_global_frames : m.global_frames_max;

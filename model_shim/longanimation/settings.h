@@ -31,7 +31,9 @@ struct Settings {
     uint64_t seed = 0;
     std::string prompt, negative_prompt, prompt_suffix;
 
-    bool lineart_input = true, autoregressive = false, fast = false;
+    bool lineart_input = true, autoregressive = false;
+    bool fast = false; // steps may be cut short (first_block_cache.h)
+    double fast_threshold = 0;
     bool global_memory = false, local_memory = false;
     int64_t global_frames = 0, local_frames = 0;
     FusionConfig fusion;

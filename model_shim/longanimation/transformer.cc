@@ -120,20 +120,42 @@ StepConditioning Transformer::condition(const at::Tensor &t, const at::Tensor &o
 at::Tensor Transformer::forward(const at::Tensor &x, const at::Tensor &text, const StepConditioning &step,
                                 const nn::Rope &rope, const Control &control, const Tap &tap) const
 {
-    const nn::Grid grid = embed_.grid(x.size(1), x.size(3), x.size(4));
-    const int64_t text_tokens = text.size(1), video_tokens = grid.frames * grid.height * grid.width;
-    at::Tensor tokens = embed_.join(text, x);
+    const int64_t text_tokens = text.size(1);
+    at::Tensor tokens = embed(x, text);
     if (tap)
         tap("embed", tokens);
-    for (int64_t i = 0; i < c_.layers; i++) {
+    blocks(tokens, text_tokens, 0, c_.layers, step, rope, control, tap);
+    return project(tokens.narrow(1, text_tokens, tokens.size(1) - text_tokens), x, step, tap);
+}
+
+at::Tensor Transformer::embed(const at::Tensor &x, const at::Tensor &text) const
+{
+    return embed_.join(text, x);
+}
+
+void Transformer::blocks(at::Tensor &tokens, int64_t text_tokens, int64_t from, int64_t to,
+                         const StepConditioning &step, const nn::Rope &rope, const Control &control,
+                         const Tap &tap) const
+{
+    for (int64_t i = from; i < to; i++) {
         const auto n = static_cast<size_t>(i);
         blocks_[n].forward(tokens, text_tokens, step.blocks.at(n), rope);
-        if (control.tokens.defined() && injects(control.where, i, c_.layers))
-            add_control_(tokens, text_tokens, control);
+        inject(tokens, text_tokens, i, control);
         if (tap)
             tap("block" + std::to_string(i), tokens);
     }
-    at::Tensor y = norm_final_(tokens.narrow(1, text_tokens, video_tokens));
+}
+
+void Transformer::inject(at::Tensor &tokens, int64_t text_tokens, int64_t block, const Control &control) const
+{
+    if (control.tokens.defined() && injects(control.where, block, c_.layers))
+        add_control_(tokens, text_tokens, control);
+}
+
+at::Tensor Transformer::project(const at::Tensor &video, const at::Tensor &x, const StepConditioning &step,
+                                const Tap &tap) const
+{
+    at::Tensor y = norm_final_(video);
     if (tap)
         tap("norm_final", y);
     y = norm_out_(y);
@@ -146,7 +168,7 @@ at::Tensor Transformer::forward(const at::Tensor &x, const at::Tensor &text, con
     y = out_(y);
     if (tap)
         tap("proj_out", y);
-    return unpatch(y, grid);
+    return unpatch(y, embed_.grid(x.size(1), x.size(3), x.size(4)));
 }
 
 // tokens (B, N, patch elements ordered (channel, time, row, column)) -> (B, F, C, h, w)

@@ -72,6 +72,16 @@ class Transformer
     at::Tensor forward(const at::Tensor &x, const at::Tensor &text, const StepConditioning &step, const nn::Rope &rope,
                        const Control &control = {}, const Tap &tap = {}) const;
 
+    // The parts of forward, for whoever leaves blocks out. `tokens` is the buffer [text | video].
+    at::Tensor embed(const at::Tensor &x, const at::Tensor &text) const; // (B, L+N, D)
+    // Blocks [from, to), in place. The control goes in behind each as `control` says.
+    void blocks(at::Tensor &tokens, int64_t text_tokens, int64_t from, int64_t to, const StepConditioning &step,
+                const nn::Rope &rope, const Control &control = {}, const Tap &tap = {}) const;
+    void inject(at::Tensor &tokens, int64_t text_tokens, int64_t block, const Control &control) const;
+    // video (B, N, D) of a latent video shaped like `x` -> v
+    at::Tensor project(const at::Tensor &video, const at::Tensor &x, const StepConditioning &step,
+                       const Tap &tap = {}) const;
+
   private:
     at::Tensor unpatch(const at::Tensor &tokens, const nn::Grid &grid) const;
 

@@ -86,7 +86,8 @@ static const struct row rows[] = {
      "transparent: results with alpha (mov, webm, png.zip) leave the background out; needs snap"},
     {"trace_lines", KIND_TEXT, AT(trace_lines), 0, 23, NAN, NULL, 0, "",
      "colour-trace lines that vanish into the paint: red, green, blue, with commas between; needs snap"},
-    {"speed", KIND_ENUM, AT(speed), 0, 0, NAN, "exact", 0, "exact", "exact: every step is computed in full"},
+    {"speed", KIND_ENUM, AT(speed), 0, 0, NAN, "exact|fast", 0, "exact",
+     "exact: every step is computed in full; fast: steps that change little reuse the one before"},
     {"priority", KIND_INT, AT(priority), 0, 9, NAN, NULL, 0, "5", "9 first"},
     {"tags", KIND_TAGS, AT(tags), 0, 0, NAN, NULL, 0, "", "up to 16 names with texts, to find jobs by"},
 };

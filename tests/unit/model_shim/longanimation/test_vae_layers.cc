@@ -12,7 +12,7 @@ namespace
 
 void a_convolution_cut_in_time_equals_the_whole(void **)
 {
-    const mdl::Fill fill("");
+    const mdl::Fill fill{std::string()};
     for (auto [in, out] : {std::pair<int64_t, int64_t>{3, 5}, {6, 2}})
         for (int64_t frames : {3, 4, 11}) {
             const at::Tensor x = fill.input("x", {2, in, frames, 5, 4});

@@ -47,7 +47,7 @@ static void every_parameter_can_be_given_and_comes_back(void **state)
         "\"local_frames\":10},\"fusion\":{\"enabled\":false,\"first_step\":0},\"size\":{\"width\":640,\"height\":352},"
         "\"output\":{\"format\":\"png.zip\",\"snap\":\"region\",\"planes\":true,\"to\":\"s3://b/"
         "p\"},\"background\":\"transparent\","
-        "\"trace_lines\":\"red,blue\",\"speed\":\"exact\",\"priority\":9,\"tags\":{\"shot\":"
+        "\"trace_lines\":\"red,blue\",\"speed\":\"fast\",\"priority\":9,\"tags\":{\"shot\":"
         "\"12\"}}";
     struct job_params p;
     struct err e = {0};
@@ -58,6 +58,7 @@ static void every_parameter_can_be_given_and_comes_back(void **state)
     assert_true(p.has_seed && p.seed == INT64_MAX);
     assert_int_equal(p.injection, INJECT_LATTER_HALF);
     assert_int_equal(p.output_format, FORMAT_PNG_ZIP);
+    assert_int_equal(p.speed, SPEED_FAST);
     json_t *shown = params_json(&p), *given = json_parse(text, strlen(text), ERR_internal, &e);
     char *a = json_text(shown, false), *b = json_text(given, false);
     assert_string_equal(a, b);
