@@ -63,13 +63,10 @@ Ordered defaults_json(const Manifest &m)
             {"references_used", 1}};
 }
 
-mdl_params default_params(const Manifest &m)
+mdl_params default_params()
 {
     mdl_params p{};
     p.size = sizeof p;
-    p.input_width = m.width;
-    p.input_height = m.height;
-    p.frames = m.segment_frames;
     p.guidance_scale = p.control_scale = -1;
     p.prompt = p.negative_prompt = "";
     p.memory_global = p.memory_local = p.fusion = 1;
@@ -79,7 +76,14 @@ mdl_params default_params(const Manifest &m)
 
 Ordered memory_json(const Manifest &m, const Components &n, const Compute &c, const mdl_params *given)
 {
-    const Settings s = settings_make(m, given ? *given : default_params(m));
+    mdl_params p = given ? *given : default_params();
+    if (p.input_width == 0 || p.input_height == 0) {
+        p.input_width = m.width;
+        p.input_height = m.height;
+    }
+    if (p.frames == 0)
+        p.frames = m.segment_frames;
+    const Settings s = settings_make(m, p);
     Ordered phases = Ordered::array();
     for (const PhaseBytes &phase : estimate_phases(m, n.parts(), n.shapes(), s, c))
         phases.push_back({{"phase", phase.name}, {"weights_bytes", phase.weights}, {"work_bytes", phase.work}});

@@ -61,13 +61,16 @@ FusionTails handover_open(const mdl_params &p, uint64_t fingerprint, const Setti
     const std::vector<int64_t> shape = {steps, static_cast<int64_t>(s.fusion.weights.size()), vae.latent_channels,
                                         s.size.height / vae.spatial_ratio(), s.size.width / vae.spatial_ratio()};
     const auto dtype = !payload.empty() && payload[0] == 1 ? at::kBFloat16 : at::kFloat;
+    if (steps > 0 && dtype != c.dtype)
+        fail(MDL_EINVAL, "the resume state comes from a run in %s, this one computes in %s", dtype_name(dtype).c_str(),
+             dtype_name(c.dtype).c_str());
     const at::Tensor tails = at::empty(shape, at::TensorOptions().dtype(dtype));
     if (payload.size() != type_bytes + tails.nbytes())
         throw Error(MDL_EINVAL, "the resume state has another size than this run's tails");
     if (steps == 0)
         return FusionTails::unstack(s.fusion, s.steps, {});
     std::memcpy(tails.mutable_data_ptr(), payload.data() + type_bytes, tails.nbytes());
-    return FusionTails::unstack(s.fusion, s.steps, tails.to(c.device, c.dtype));
+    return FusionTails::unstack(s.fusion, s.steps, tails.to(c.device));
 }
 
 } // namespace mdl

@@ -19,6 +19,7 @@ CONFIG_STR(store, "LONGANIM_STORE", "--store", "", CONFIG_API | CONFIG_WORKER | 
 CONFIG_STR(data, "LONGANIM_DATA", "--data", "", CONFIG_API | CONFIG_WORKER | CONFIG_SERVE | CONFIG_AUDIT, "folder for address files, scratch space and the embedded Redis and store")
 CONFIG_STR(models, "LONGANIM_MODELS", "--models", "", CONFIG_API | CONFIG_WORKER | CONFIG_SERVE | CONFIG_TOOL, "name=dir[,name=dir...]; the first is the default; not set: the shipped model")
 CONFIG_STR(device, "LONGANIM_DEVICE", "--device", "auto", CONFIG_WORKER | CONFIG_SERVE | CONFIG_TOOL, "cpu, cuda, cuda:N or auto")
+CONFIG_STR(dtype, "LONGANIM_DTYPE", "--dtype", "auto", CONFIG_WORKER | CONFIG_SERVE | CONFIG_TOOL, "type that the networks compute in: f32, bf16 or auto (f32 on a CPU, bf16 on a GPU)")
 CONFIG_INT(vram_budget, "LONGANIM_VRAM_BUDGET", "--vram-budget", 0, 0, INT64_MAX, CONFIG_WORKER | CONFIG_SERVE | CONFIG_TOOL, "bytes of device memory to stay within; 0 = all")
 CONFIG_INT(threads, "LONGANIM_THREADS", "--threads", 0, 0, 1024, CONFIG_WORKER | CONFIG_SERVE | CONFIG_TOOL, "CPU threads of the networks; 0 = one per core")
 CONFIG_STR(keys, "LONGANIM_KEYS", "--keys", "", CONFIG_API | CONFIG_SERVE, "file of API keys; not set: answers only on loopback")

@@ -130,6 +130,7 @@ static int run(struct colorize *c, struct cli_args *a, struct engine_result *out
     struct engine *g = NULL;
     struct engine_conf conf = {.models = c->models,
                                .device = a->config.device,
+                               .dtype = a->config.dtype,
                                .vram_budget_bytes = a->config.vram_budget,
                                .threads = (int32_t)a->config.threads};
     struct engine_job job = {.video_path = c->video,

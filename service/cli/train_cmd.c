@@ -154,7 +154,7 @@ static int open_trainer(struct train_cmd *c, const struct config *config, struct
     c->lib.options_init(&o, sizeof o);
     o.threads = (int32_t)config->threads;
     o.vram_budget_bytes = config->vram_budget;
-    if (model_lib_device(config->device, &o, e) != 0 || make_settings(c, e) != 0)
+    if (model_lib_compute(config->device, config->dtype, &o, e) != 0 || make_settings(c, e) != 0)
         return -1;
     const char *work = c->dry_run ? NULL : c->work;
     if (model_lib_check(c->lib.train_open(&c->trainer, c->model, work, &c->settings, &o, &why), &why, e) != 0)

@@ -28,6 +28,7 @@ struct engine_conf {
      * selects the null back end; its options may contain commas. Borrowed until engine_free. */
     const char *models;
     const char *device; /* "auto", "cpu", "cuda", "cuda:N" */
+    const char *dtype;  /* "auto", "f32", "bf16"; NULL = auto */
     int64_t vram_budget_bytes;
     int32_t threads;
     bool low_memory; /* after an OOM: run within half of what the model plans for */

@@ -21,9 +21,9 @@ struct engine {
 /* The model of that name ("" = the first), opened. model_unknown, model_error, gpu_oom. */
 int engine__model(struct engine *g, const char *name, mdl_model **out, const struct engine_model **out_row,
                   struct err *e);
-/* Opens the model of this row anew with a budget of half of `device_bytes`, once. 1 = done, 0 = it was before, -1. */
-int engine__lower(struct engine *g, const struct engine_model *row, int64_t device_bytes, mdl_model **out,
-                  struct err *e);
+/* Opens the model of this row anew with another budget. */
+int engine__reopen(struct engine *g, const struct engine_model *row, int64_t vram_budget_bytes, mdl_model **out,
+                   struct err *e);
 
 /* One picture, packed RGB; owned. */
 struct picture {

@@ -69,7 +69,7 @@ int model_lib_check(int rc, const struct mdl_error *from, struct err *e)
     return err_set(e, ERR_internal, "the model library returned %d: %.*s", rc, (int)sizeof from->text, from->text);
 }
 
-int model_lib_device(const char *text, struct mdl_options *out, struct err *e)
+static int read_device(const char *text, struct mdl_options *out, struct err *e)
 {
     static const struct {
         const char *name;
@@ -89,4 +89,23 @@ int model_lib_device(const char *text, struct mdl_options *out, struct err *e)
     out->device = MDL_DEVICE_CUDA;
     out->device_index = (int32_t)index;
     return 0;
+}
+
+static int read_dtype(const char *text, struct mdl_options *out, struct err *e)
+{
+    static const struct {
+        const char *name;
+        int dtype;
+    } dtypes[] = {{"auto", MDL_DTYPE_AUTO}, {"f32", MDL_DTYPE_F32}, {"bf16", MDL_DTYPE_BF16}};
+    for (size_t i = 0; i < sizeof dtypes / sizeof dtypes[0]; i++)
+        if (strcmp(text, dtypes[i].name) == 0) {
+            out->dtype = dtypes[i].dtype;
+            return 0;
+        }
+    return err_set_field(e, ERR_params_invalid, "dtype", "dtype is \"%.40s\", not auto, f32 or bf16", text);
+}
+
+int model_lib_compute(const char *device, const char *dtype, struct mdl_options *out, struct err *e)
+{
+    return read_device(device, out, e) != 0 || read_dtype(dtype ? dtype : "auto", out, e) != 0 ? -1 : 0;
 }

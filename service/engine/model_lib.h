@@ -41,7 +41,8 @@ int model_lib_open(struct model_lib *out, struct err *e);
 /* Fills e from an MDL_E* code and its text; returns -1 (0 when rc is MDL_OK). */
 int model_lib_check(int rc, const struct mdl_error *from, struct err *e);
 
-/* "auto", "cpu", "cuda", "cuda:N" -> the fields of mdl_options. params_invalid. */
-int model_lib_device(const char *text, struct mdl_options *out, struct err *e);
+/* Device "auto", "cpu", "cuda", "cuda:N" and type "auto", "f32", "bf16" (NULL = auto) -> the fields of mdl_options.
+ * params_invalid. */
+int model_lib_compute(const char *device, const char *dtype, struct mdl_options *out, struct err *e);
 
 #endif

@@ -99,7 +99,7 @@ static int open_with(struct engine *g, int i, int64_t vram_budget_bytes, struct 
     struct mdl_options o;
     struct mdl_error why = {0};
     g->lib.options_init(&o, sizeof o);
-    if (model_lib_device(g->conf.device, &o, e) != 0)
+    if (model_lib_compute(g->conf.device, g->conf.dtype, &o, e) != 0)
         return -1;
     o.threads = g->conf.threads;
     o.vram_budget_bytes = vram_budget_bytes;
@@ -114,19 +114,16 @@ static int open_model(struct engine *g, int i, struct err *e)
     return open_with(g, i, g->conf.vram_budget_bytes, e);
 }
 
-int engine__lower(struct engine *g, const struct engine_model *row, int64_t device_bytes, mdl_model **out,
-                  struct err *e)
+int engine__reopen(struct engine *g, const struct engine_model *row, int64_t vram_budget_bytes, mdl_model **out,
+                   struct err *e)
 {
     int i = (int)(row - g->models);
-    if (g->lowered[i] || device_bytes < 2)
-        return 0;
     g->lib.close(g->open[i]);
     g->open[i] = NULL;
-    if (open_with(g, i, device_bytes / 2, e) != 0)
+    if (open_with(g, i, vram_budget_bytes, e) != 0)
         return -1;
-    g->lowered[i] = true;
     *out = g->open[i];
-    return 1;
+    return 0;
 }
 
 int engine__model(struct engine *g, const char *name, mdl_model **out, const struct engine_model **out_row,
@@ -178,7 +175,7 @@ int engine_new(struct engine **out, const struct engine_conf *c, struct err *e)
     g->conf = *c;
     g->model_count = engine_models_parse(c->models, g->models, e);
     struct mdl_options o;
-    if (g->model_count < 0 || model_lib_device(c->device, &o, e) != 0 || model_lib_open(&g->lib, e) != 0) {
+    if (g->model_count < 0 || model_lib_compute(c->device, c->dtype, &o, e) != 0 || model_lib_open(&g->lib, e) != 0) {
         free(g);
         return -1;
     }

@@ -89,6 +89,28 @@ static int ask_plan(struct engine__run *r, struct mdl_plan *out, struct err *e)
     return model_lib_check(r->g->lib.plan_run(r->model, &r->mdl, out, &why), &why, e);
 }
 
+static int64_t need(const struct mdl_plan *plan)
+{
+    return plan->device_bytes > 0 ? plan->device_bytes : plan->host_bytes; /* a CPU has no memory of its own */
+}
+
+/* After an out-of-memory: half of what was planned, or as little as the largest phase needs where that is more. A
+ * budget below that would only be refused. */
+static int lower(struct engine__run *r, struct mdl_plan *plan, struct err *e)
+{
+    int64_t half = need(plan) / 2;
+    int index = (int)(r->model_row - r->g->models);
+    if (half < 1 || r->g->lowered[index])
+        return 0;
+    if (engine__reopen(r->g, r->model_row, half, &r->model, e) != 0 || ask_plan(r, plan, e) != 0)
+        return -1;
+    if (need(plan) > half &&
+        (engine__reopen(r->g, r->model_row, need(plan), &r->model, e) != 0 || ask_plan(r, plan, e) != 0))
+        return -1;
+    r->g->lowered[index] = true;
+    return 0;
+}
+
 int engine__plan(struct engine__run *r, struct err *e)
 {
     if (engine__progress(r, "load", SURVEY_PPM, 0, 0, 0, e) != 0)
@@ -99,8 +121,7 @@ int engine__plan(struct engine__run *r, struct err *e)
     struct mdl_plan plan;
     if (ask_plan(r, &plan, e) != 0)
         return -1;
-    int lowered = r->g->conf.low_memory ? engine__lower(r->g, r->model_row, plan.device_bytes, &r->model, e) : 0;
-    if (lowered < 0 || (lowered > 0 && ask_plan(r, &plan, e) != 0))
+    if (r->g->conf.low_memory && lower(r, &plan, e) != 0)
         return -1;
     bool reference = r->job->params->profile == PROFILE_REFERENCE;
     r->skip_first = reference ? 1 : 0; /* the released program drops frame 0 */

@@ -182,6 +182,7 @@ int engine_child(const struct config *conf, bool low_memory)
     struct err e = {0};
     struct engine_conf ec = {.models = conf->models,
                              .device = conf->device,
+                             .dtype = conf->dtype,
                              .vram_budget_bytes = conf->vram_budget,
                              .threads = (int32_t)conf->threads,
                              .low_memory = low_memory};
