@@ -92,7 +92,7 @@ void artifacts_get(struct req *r, struct worker *w)
     if (beside_result(&s->job, r->params[1], key, &e))
         goto problem;
     snprintf(name, sizeof(name), "%s-%s", s->job.id, r->params[1]);
-    blob_answer(r, &(struct blob){key, sha256, type, name});
+    blob_answer(r, &(struct blob){key, sha256, type, name, s->job.expires_ms});
     goto out;
 problem:
     req_done_problem(r, &e);

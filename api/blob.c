@@ -4,12 +4,14 @@
 #include "fields.h"
 #include "source.h"
 
+#include "base/clock.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { PIECE_BYTES = 1 << 18, AHEAD_BYTES = 1 << 20 };
+enum { PIECE_BYTES = 1 << 18, AHEAD_BYTES = 1 << 20, SUNSET_MS = 86400000 };
 
 /* Feeds a source from the store, a piece at a time, when the reader has room. One piece is under way at most. */
 struct pump {
@@ -72,11 +74,16 @@ static struct source *pump_start(struct app *app, const char *key, int64_t offse
     return p->source;
 }
 
-static void describe(struct answer *a, const char *tag)
+static void describe(struct answer *a, const struct blob *b, const char *tag)
 {
     answer_header(a, "ETag", "%s", tag);
     answer_header(a, "Accept-Ranges", "bytes");
     answer_header(a, "Cache-Control", "private, no-cache");
+    if (b->expires_ms > 0 && b->expires_ms - clock_wall_ms() < SUNSET_MS) {
+        char date[CLOCK_HTTP_SIZE];
+        clock_http_date(b->expires_ms, date);
+        answer_header(a, "Sunset", "%s", date);
+    }
 }
 
 static struct answer *not_satisfiable(struct req *r, int64_t size)
@@ -104,7 +111,7 @@ static struct answer *answer_part(struct req *r, const struct blob *b, const cha
         return not_satisfiable(r, size);
     }
     a = answer_new(kind == RANGE_PART ? 206 : 200);
-    describe(a, tag);
+    describe(a, b, tag);
     answer_header(a, "Content-Type", "%s", b->content_type);
     answer_header(a, "X-Content-Type-Options", "nosniff");
     if (b->file_name)
@@ -145,7 +152,7 @@ void blob_answer(struct req *r, const struct blob *b)
     snprintf(tag, sizeof(tag), "\"%s\"", b->sha256);
     if (fields_none_match(req_header(r, REQ_if_none_match), tag)) {
         a = answer_new(304);
-        describe(a, tag);
+        describe(a, b, tag);
         req_done_answer(r, a);
         return;
     }

@@ -8,6 +8,7 @@
 struct blob {
     const char *key, *sha256, *content_type;
     const char *file_name; /* for saving; NULL = shown in place */
+    int64_t expires_ms;    /* wall; told (Sunset, RFC 8594) on the last day; 0 = not known */
 };
 
 /* Answers the suspended request. An object that is gone is job_purged. */

@@ -64,7 +64,7 @@ void files_result(struct req *r, struct worker *w)
     }
     snprintf(name, sizeof(name), "%s%.20s", s->job.id, ending(s->job.result_key));
     if (!redirect(r, &s->job, name)) {
-        struct blob b = {s->job.result_key, s->job.result_sha256, s->job.result_type, name};
+        struct blob b = {s->job.result_key, s->job.result_sha256, s->job.result_type, name, s->job.expires_ms};
         blob_answer(r, &b);
     }
 out:
@@ -134,7 +134,7 @@ void files_segment(struct req *r, struct worker *w)
             if (list[i].n == n)
                 found = &list[i];
     if (found) {
-        struct blob b = {found->key, found->sha256, "video/x-matroska", NULL};
+        struct blob b = {found->key, found->sha256, "video/x-matroska", NULL, s->job.expires_ms};
         blob_answer(r, &b);
         goto out;
     }

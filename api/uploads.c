@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define TUS_VERSION "1.0.0"
 #define CHUNK_TYPE "application/offset+octet-stream"
@@ -84,20 +83,11 @@ static int read_state(struct app *app, const char *tenant, const char *id, struc
 
 /* ---- answering ---- */
 
-static void http_date(int64_t wall_ms, char out[32])
-{
-    time_t seconds = (time_t)(wall_ms / 1000);
-    struct tm t;
-
-    gmtime_r(&seconds, &t);
-    strftime(out, 32, "%a, %d %b %Y %H:%M:%S GMT", &t); /* the C locale is never left */
-}
-
 static void describe_state(struct answer *a, const struct upload_state *u)
 {
-    char date[32];
+    char date[CLOCK_HTTP_SIZE];
 
-    http_date(u->expires_ms, date);
+    clock_http_date(u->expires_ms, date);
     answer_header(a, "Tus-Resumable", TUS_VERSION);
     answer_header(a, "Upload-Offset", "%lld", (long long)u->offset);
     answer_header(a, "Upload-Expires", "%s", date);

@@ -57,6 +57,14 @@ void clock_format(int64_t wall_ms, char out[CLOCK_TEXT_SIZE])
     snprintf(out + used, CLOCK_TEXT_SIZE - used, ".%03dZ", (int)ms);
 }
 
+void clock_http_date(int64_t wall_ms, char out[CLOCK_HTTP_SIZE])
+{
+    struct tm parts = {0};
+    time_t seconds = (time_t)(wall_ms / 1000);
+    gmtime_r(&seconds, &parts);
+    strftime(out, CLOCK_HTTP_SIZE, "%a, %d %b %Y %H:%M:%S GMT", &parts); /* the C locale is never left */
+}
+
 /* `count` decimal digits at *text; moves on. -1 when there are fewer. */
 static int digits(const char **text, int count)
 {

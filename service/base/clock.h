@@ -16,4 +16,8 @@ void clock_format(int64_t wall_ms, char out[CLOCK_TEXT_SIZE]);
 /* Reads RFC 3339 (any offset, optional fraction). 0 or -1. */
 int clock_parse(const char *text, int64_t *out_wall_ms);
 
+/* "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110). */
+#define CLOCK_HTTP_SIZE 32
+void clock_http_date(int64_t wall_ms, char out[CLOCK_HTTP_SIZE]);
+
 #endif

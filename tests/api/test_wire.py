@@ -44,6 +44,16 @@ def test_requests_are_logged_without_what_is_nobodys_business(fresh, media, want
             assert e["status"] == 202 and e["route"] == "/jobs" and e["trace_id"] == trace and e["bytes_in"] > 1000 and e["dur_ms"] >= 0
 
 
+def test_a_result_says_when_its_last_day_has_come(fresh, media):
+    seen = {}
+    for name, days in (("short", 0.5), ("long", 2)):
+        service = fresh(retention_ms=int(days * 86400000))
+        service.worker(retention_ms=int(days * 86400000))
+        job = service.api.wait(service.api.submit(media.video, media.reference)["id"])
+        seen[name] = service.api.get(f"/jobs/{job['id']}/result").headers.get("Sunset")
+    assert seen["long"] is None and seen["short"].endswith(" GMT")
+
+
 def test_ended_jobs_are_kept_for_so_long(fresh, media):
     service = fresh(retention_ms=1000, sweep_ms=200)
     api = service.api
