@@ -25,6 +25,11 @@ Latents Latents::sample(int64_t i) const
 
 Denoiser::Denoiser(const Bench &b) : b_(b)
 {
+    // Throws for a size that the rotary tables do not have, before anything is read.
+    const VaeConfig &vae = b.components.shapes().vae;
+    const int64_t frames = (b.frames - 1) / vae.temporal_ratio + 2;
+    b.components.transformer().rope(frames, b.size.height / vae.spatial_ratio(), b.size.width / vae.spatial_ratio(),
+                                    b.compute.device);
 }
 
 const SchedulerConfig &Denoiser::schedule() const

@@ -225,6 +225,10 @@ static void what_cannot_be_trained_is_refused(void **state)
     s = settings(MDL_TRAIN_SKETCH, 1);
     s.frames = 10;
     open_refuses(&s, NULL, "frames");
+    s = settings(MDL_TRAIN_SKETCH, 1);
+    s.width = 160;
+    s.height = 96;
+    open_refuses(&s, NULL, "rotary");
     s = settings(MDL_TRAIN_MEMORY, 1);
     open_refuses(&s, NULL, "video encoder");
     s = settings(MDL_TRAIN_VAE, 1);
