@@ -12,6 +12,7 @@
 #include "train/trainer.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <nlohmann/json.hpp>
 
 #include <cmath>
@@ -62,7 +63,7 @@ void the_memory_modules_gradient_is_that_of_its_function(void **)
         slope += (leaves[i].grad() * directions[i]).sum().item<double>();
     }
     const auto at_step = [&](double h) {
-        const at::NoGradGuard off;
+        const c10::AutoGradMode off(false);
         for (size_t i = 0; i < leaves.size(); i++)
             leaves[i].add_(directions[i], h);
         const double value = loss().item<double>();
