@@ -4,7 +4,7 @@
 
 #include "base/buf.h"
 #include "base/fs.h"
-#include "base/hash.h"
+#include "base/text.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -102,19 +102,30 @@ static void find_lines(char out[FS_PATH_MAX], const char *folder, const char *st
     out[0] = 0;
 }
 
-static char *read_prompt(const char *folder, const char *stem)
+/* The first line of NAME.txt, when there is one. */
+static int read_prompt(const char *folder, const char *stem, char **out, struct err *e)
 {
     char name[512], path[FS_PATH_MAX];
     struct buf b;
-    buf_init(&b, PROMPT_MAX);
+    struct err why = {0};
     snprintf(name, sizeof name, "%s.txt", stem);
-    if (fs_join(path, folder, name, NULL) != 0 || fs_read(path, &b, NULL) != 0 || b.size == 0) {
+    if (fs_join(path, folder, name, e) != 0)
+        return -1;
+    if (access(path, F_OK) != 0)
+        return 0;
+    buf_init(&b, PROMPT_MAX);
+    int failed = fs_read(path, &b, &why);
+    size_t length = b.data ? strcspn(b.data, "\r\n") : 0;
+    if (failed || !text_utf8_valid(b.data ? b.data : "", length)) {
         buf_free(&b);
-        return NULL;
+        return err_set(e, ERR_params_invalid, "its prompt %s: %s", name, failed ? why.detail : "the text is not UTF-8");
     }
-    size_t length = strcspn(b.data, "\r\n");
-    b.data[length] = 0;
-    return buf_take(&b, NULL);
+    if (length > 0) {
+        b.data[length] = 0;
+        *out = buf_take(&b, NULL);
+    }
+    buf_free(&b);
+    return 0;
 }
 
 /* ---- looking at one shot ---- */
@@ -176,8 +187,9 @@ static int look(const struct train_shots_conf *c, struct train_shot *s, const ch
         s->lines_fd = open_cached(path, (int64_t)c->width * c->height, &line_frames);
     }
     s->lines_path = strdup(path);
-    s->prompt = read_prompt(c->data, stem);
     s->name = strdup(name);
+    if (read_prompt(c->data, stem, &s->prompt, e) != 0)
+        return -1;
     return s->lines_path && s->name ? 0 : err_set(e, ERR_internal, "no memory");
 }
 

@@ -157,12 +157,14 @@ def test_a_bad_shot_is_left_out_and_said_so(tmp_path, data):
     (mixed / "empty").mkdir()
     shot(mixed, "uneven", frames=12)
     (mixed / "uneven.lines" / "0003.png").unlink()
+    shot(mixed, "worded", frames=12)
+    (mixed / "worded.txt").write_bytes(b"\xff\xfe a square")
     done = train(tmp_path, mixed)
     assert done.returncode == 0, done.stderr
-    for name in ("broken.mp4", "short", "empty", "uneven"):
+    for name in ("broken.mp4", "short", "empty", "uneven", "worded"):
         assert f"{name} is left out" in done.stderr
     start = log_of(tmp_path, "start")[0]
-    assert (start["shots"], start["shots_left_out"]) == (2, 4)
+    assert (start["shots"], start["shots_left_out"]) == (2, 5)
 
 
 def test_without_a_usable_shot_nothing_runs(tmp_path):
