@@ -104,8 +104,8 @@ struct mdl_train_hooks {
 MDL_API void mdl_train_settings_init(struct mdl_train_settings *s, uint32_t size, int32_t stage) MDL_NOEXCEPT;
 
 /* Opens a model folder for training. `work` holds the checkpoint (state.json and a safetensors file); it is made when
- * it is missing, and a run in it goes on when it was made with the same settings (number of steps apart). NULL: nothing
- * is kept. */
+ * it is missing, and a run in it goes on when it was made with the same settings (under the constant schedule the
+ * number of steps may change). NULL: nothing is kept. */
 MDL_API int mdl_train_open(mdl_trainer **out, const char *model, const char *work, const struct mdl_train_settings *s,
                            const struct mdl_options *o, struct mdl_error *err) MDL_NOEXCEPT MDL_CHECKED;
 

@@ -374,10 +374,6 @@ static int export_model(struct train_cmd *c, struct err *e)
 static int run(struct train_cmd *c, const struct config *config, struct err *e)
 {
     int32_t ignored = 0;
-    if (!c->model || (!c->dry_run && (!c->data || !c->work)))
-        return err_set(e, ERR_params_invalid, "--model, --data and --work are needed");
-    if (c->log_steps < 1 || c->loaders < 1 || c->history_frames < 1)
-        return err_set(e, ERR_params_invalid, "--log-steps, --loaders and --history-frames are at least 1");
     if (choose(store_names, "--store", c->store, &ignored, e) != 0 || open_trainer(c, config, e) != 0)
         return -1;
     if (c->dry_run) {
@@ -389,6 +385,19 @@ static int run(struct train_cmd *c, const struct config *config, struct err *e)
     if (open_shots(c, config, e) != 0 || open_loader(c, e) != 0 || train(c, e) != 0)
         return -1;
     return export_model(c, e);
+}
+
+static int check_usage(const struct train_cmd *c)
+{
+    struct err e = {0};
+    if (!c->model || (!c->dry_run && (!c->data || !c->work)))
+        err_set(&e, ERR_params_invalid, "--model, --data and --work are needed");
+    else if (c->log_steps < 1 || c->loaders < 1 || c->history_frames < 1)
+        err_set(&e, ERR_params_invalid, "--log-steps, --loaders and --history-frames are at least 1");
+    else
+        return -1;
+    cli_complain(&e);
+    return CLI_USAGE;
 }
 
 static void train_cmd_fini(struct train_cmd *c)
@@ -498,6 +507,8 @@ int cli_train(int argc, char **argv)
         .config = CONFIG_TOOL,
     };
     int status = cli_args(&a, &usage, argc, argv);
+    if (status < 0)
+        status = check_usage(&c);
     if (status < 0) {
         cli_catch_interrupts();
         cli_progress_init(&c.progress);

@@ -242,6 +242,24 @@ def test_wrong_settings_are_named(tmp_path, data, flags, word):
     assert done.returncode in (2, 3) and word in done.stderr, done.stderr
 
 
+def test_what_is_needed_is_asked_for(tmp_path, data):
+    for missing in ("--model", "--data", "--work"):
+        words = arguments_of(tmp_path, data)
+        at = words.index(missing)
+        done = subprocess.run(words[:at] + words[at + 2:], capture_output=True, text=True)
+        assert done.returncode == 2 and missing in done.stderr
+
+
+def test_a_run_that_has_ended_can_go_on_and_be_written(tmp_path, data):
+    assert train(tmp_path, data, schedule="constant").returncode == 0
+    assert train(tmp_path, data, schedule="constant", steps=5, out=tmp_path / "better").returncode == 0
+    assert [line["step"] for line in log_of(tmp_path, "step")] == [1, 2, 3, 4, 5]
+    assert train(tmp_path, data, schedule="constant", steps=5, out=tmp_path / "again").returncode == 0
+    assert weights(tmp_path / "better" / "sketch_dit").keys() == weights(tmp_path / "again" / "sketch_dit").keys()
+    refused = train(tmp_path, data, schedule="constant", steps=6, seed=2)
+    assert refused.returncode == 3 and "other settings" in refused.stderr
+
+
 def test_seconds_of_a_step_are_noted(tmp_path, data):
     started = time.monotonic()
     assert train(tmp_path, data).returncode == 0
