@@ -11,15 +11,23 @@ import pytest
 from safetensors.numpy import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-from longanim import BUILD  # noqa: E402
+from longanim import BUILD, make_image, make_video  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "models" / "tiny_a"
 
 
-def check(folder):
-    done = subprocess.run([BUILD / "longanim", "model", "check", folder], capture_output=True, text=True, timeout=120)
+def run_check(folder, *flags):
+    return subprocess.run([BUILD / "longanim", "model", "check", folder, *flags], capture_output=True, text=True, timeout=120)
+
+
+def check(folder, *flags):
+    done = run_check(folder, *flags)
     return done.returncode, json.loads(done.stdout)
+
+
+def phases(report):
+    return {p["phase"]: (p["weights_bytes"], p["work_bytes"]) for p in report["memory_needed"]["phases"]}
 
 
 def tool(name, *arguments):
@@ -42,6 +50,42 @@ def test_a_folder_with_the_published_shapes_is_whole(tmp_path):
     assert set(phases) == {"text", "recall", "encode", "diffusion", "decode"}
     assert (report["width"], report["height"], report["segment_frames"]) == (1024, 576, 81)
     assert {c["component"] for c in report["licences"]} >= {"transformer", "video_encoder", "lineart"}
+
+
+def test_the_released_model_is_checked_without_reading_it(tmp_path):
+    assert tool("make-model", tmp_path / "full").returncode == 0
+    files = [f for f in (tmp_path / "full").rglob("*") if f.is_file()]
+    assert sum(f.stat().st_size for f in files) > 20e9 and sum(f.stat().st_blocks * 512 for f in files) < 50e6
+    code, report = check(tmp_path / "full", "--dtype", "bf16", "--frames", "500", "--vram-budget", str(24 << 30))
+    need = report["memory_needed"]
+    assert code == 0 and (need["frames"], need["segments"], need["width"], need["height"]) == (500, 8, 1024, 576)
+    for component in report["components"]:
+        assert component["bytes"] == 2 * component["parameters"] and component["stored_bytes"] > 0
+    weights, work = phases(report)["diffusion"]
+    assert weights == 2 * (5_571_594_880 + 818_359_808 + 402_782_208) and work > 2 << 30
+    assert need["fits"] and max(w + a for w, a in phases(report).values()) <= 24 << 30
+    assert not check(tmp_path / "full", "--dtype", "bf16", "--vram-budget", str(8 << 30))[1]["memory_needed"]["fits"]
+
+
+def test_memory_is_told_for_the_shot_that_is_asked_about():
+    plain = phases(check(TINY)[1])
+    large = phases(check(TINY, "--size", "480x320")[1])
+    fast = phases(check(TINY, "--size", "480x320", "--fast")[1])
+    half = phases(check(TINY, "--size", "480x320", "--dtype", "bf16")[1])
+    for phase in ("encode", "diffusion", "decode"):
+        assert large[phase][1] > plain[phase][1] and half[phase][1] < large[phase][1]
+        assert half[phase][0] * 2 == large[phase][0] == plain[phase][0]
+    assert fast["diffusion"][1] > large["diffusion"][1] and fast["decode"] == large["decode"]
+    for wrong in (["--size", "480"], ["--size", "480x321"], ["--frames", "-1"], ["--dtype", "f16"]):
+        assert run_check(TINY, *wrong).returncode == 2
+
+
+def test_a_run_over_the_budget_is_refused_with_both_numbers(tmp_path):
+    video, reference = make_video(tmp_path / "in.mp4", 3), make_image(tmp_path / "reference.png")
+    done = subprocess.run([BUILD / "longanim", "colorize", "--video", video, "--reference", reference, "--out",
+                           tmp_path / "out.mp4", "--model", TINY, "--vram-budget", "1000000"], capture_output=True, text=True,
+                          timeout=60)
+    assert done.returncode == 1 and "the budget is 1000000" in done.stderr and not (tmp_path / "out.mp4").exists()
 
 
 def test_every_wrong_tensor_of_a_folder_is_named(tmp_path):

@@ -21,6 +21,12 @@ def test_a_fault_that_strikes_once_is_retried(site, tmp_path, fault):
         assert worker.events("engine.started")[-1]["low_memory"] is True
 
 
+def test_after_an_oom_a_run_that_cannot_be_smaller_is_not_refused(site, tmp_path):
+    site.worker(f"null:fail=oom,fail_at_segment=1,device_bytes=1000000,fault_file={tmp_path}/struck")
+    job = site.api.wait(site.submit())
+    assert job["state"] == "succeeded" and job["attempt"] == 2, job
+
+
 @pytest.mark.parametrize("fault, codes, attempts", [
     ("weights", {"model_error"}, 1),
     ("nan", {"nan_output"}, 3),
