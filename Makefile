@@ -107,7 +107,7 @@ $(B)/tests/unit/%: $(B)/tests/unit/%.o $(B)/libsupport.a $(B)/libapi.a $(B)/libs
 $(B)/libshim.a: $(SHIM:%.cc=$(B)/%.o) ; @rm -f $@; ar rcs $@ $^
 $(B)/tests/unit/model_shim/%.o: CXXFLAGS += -I.
 $(B)/tests/unit/model_shim/%: $(B)/tests/unit/model_shim/%.o $(B)/libshim.a ; $(CXX) $(SAN) $^ $(LIBS_TORCH) -Wl,-rpath,$(abspath $(LIBTORCH))/lib -lcmocka -o $@
-$(B)/tests/bench/networks $(B)/tests/bench/memory: %: %.o $(B)/libshim.a ; $(CXX) $(SAN) $^ $(LIBS_TORCH) -Wl,-rpath,$(abspath $(LIBTORCH))/lib -o $@
+$(B)/tests/bench/networks $(B)/tests/bench/memory $(B)/tests/bench/shots $(B)/tests/bench/peaks: %: %.o $(B)/libshim.a ; $(CXX) $(SAN) $^ $(LIBS_TORCH) -Wl,-rpath,$(abspath $(LIBTORCH))/lib -o $@
 $(B)/tests/shim/%: $(B)/tests/shim/%.o $(B)/libmodel_shim.so ; $(CC) $(SAN) $< -L$(B) -lmodel_shim -Wl,-rpath,'$$ORIGIN/../..' -Wl,-rpath-link,$(LIBTORCH)/lib -lcmocka -lm -o $@
 
 generated: $(B)/gen/queue_lua.h $(if $(wildcard openapi.yaml),$(B)/gen/openapi_json.h)

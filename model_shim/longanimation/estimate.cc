@@ -8,12 +8,17 @@ namespace mdl
 namespace
 {
 
-// Live values at the peak, in units of the largest activation of one kind.
-constexpr int64_t token_copies = 14; // of tokens x width: the buffer, its norm, q k v, the hidden layer of four widths
+// Live values at the peak, in units of the largest activation of one kind; tests/bench/peaks.cc measures them.
+constexpr int64_t token_copies = 15; // of tokens x width: 11 in a block, 13 with oneDNN's own, and the control tensor
 constexpr int64_t fast_copies = 4;   // further ones that speed "fast" keeps: residuals and tail
-constexpr int64_t vae_copies = 6;    // of the widest feature map of one temporal slice
-constexpr int64_t line_copies = 4;   // of the line network's widest feature map
-constexpr int64_t slice_frames = 9;  // pixel frames of the longest temporal slice
+constexpr int64_t encode_copies = 6; // of one temporal slice at full size and the finest level's width
+constexpr int64_t decode_copies = 10;
+constexpr int64_t line_copies = 4;                      // of the line network's widest feature map
+constexpr int64_t line_width = 64;                      // its channels
+constexpr int64_t line_elements_max = int64_t{1} << 26; // of that map, for as many frames as it does at once
+constexpr int64_t text_copies = 18;                     // of tokens x width
+constexpr int64_t recall_elements = int64_t{1} << 30;   // a window over the memory of 650 frames at the released size
+constexpr int64_t slice_frames = 9;                     // pixel frames of the longest temporal slice
 constexpr int64_t fixed_bytes = int64_t{256} << 20;
 
 int64_t element(const Compute &c)
@@ -33,7 +38,7 @@ int64_t diffusion_work(const Shapes &n, const Settings &s, const Compute &c, int
 }
 
 // One temporal slice of one tile, and the whole video that tiles are blended into.
-int64_t vae_work(const Manifest &m, const Shapes &n, const Settings &s, const Compute &c)
+int64_t vae_work(const Manifest &m, const Shapes &n, const Settings &s, const Compute &c, int64_t copies)
 {
     int64_t height = s.size.height, width = s.size.width, whole = 0;
     if (m.vae_tiling) {
@@ -42,12 +47,14 @@ int64_t vae_work(const Manifest &m, const Shapes &n, const Settings &s, const Co
         width = std::min(width, tiling.tile_width);
         whole = int64_t{m.segment_frames} * s.size.height * s.size.width * 3 * 3;
     }
-    return (slice_frames * height * width * n.vae.channels.front() * vae_copies + whole) * element(c) + fixed_bytes;
+    return (slice_frames * height * width * n.vae.channels.front() * copies + whole) * element(c) + fixed_bytes;
 }
 
 int64_t line_work(const Settings &s, const Compute &c)
 {
-    return int64_t{64} * s.size.height * s.size.width * line_copies * 4 * element(c) + fixed_bytes;
+    const int64_t frame = line_width * s.size.height * s.size.width;
+    const int64_t at_once = s.lineart_input ? frame : std::max(frame, line_elements_max); // else the reference alone
+    return at_once * line_copies * element(c) + fixed_bytes;
 }
 
 int64_t host_frames(const Manifest &m, const Settings &s)
@@ -62,10 +69,10 @@ WorkBytes estimate_work(const Manifest &m, const Shapes &n, const Settings &s, c
 {
     const int64_t latent_frames = plan_latent_frames(m.segment_frames) + 1;
     WorkBytes w;
-    w.text = n.transformer.max_text_tokens * n.transformer.text_dim * 16 * element(c) + fixed_bytes;
-    w.recall = (m.video_encoder.empty() ? 0 : int64_t{2} << 30) + fixed_bytes;
-    w.decode = vae_work(m, n, s, c);
-    w.encode = std::max(w.decode, line_work(s, c));
+    w.text = n.transformer.max_text_tokens * n.transformer.text_dim * text_copies * element(c) + fixed_bytes;
+    w.recall = (m.video_encoder.empty() ? 0 : recall_elements * element(c)) + fixed_bytes;
+    w.decode = vae_work(m, n, s, c, decode_copies);
+    w.encode = std::max(vae_work(m, n, s, c, encode_copies), line_work(s, c));
     w.diffusion = diffusion_work(n, s, c, latent_frames);
     return w;
 }
