@@ -1,4 +1,4 @@
-"""Memory of the program that colours a shot: the same for a short and for a long one."""
+"""What only the real program shows of the real pipeline: memory over the length of a shot, and its speed."""
 import json
 import os
 import subprocess
@@ -53,3 +53,17 @@ def test_500_frames_take_the_memory_of_146(tmp_path, encoder):
     short, long = (peak_bytes(tmp_path, frames, model) for frames in (146, 500))
     print(f"peak: {short / 1e6:.1f} MB for 146 frames, {long / 1e6:.1f} MB for 500")
     assert long < 1.1 * short
+
+
+def test_speed_is_a_parameter(tmp_path):
+    model = variant(tmp_path / "model", fast_threshold=10)
+    video, reference = make_video(tmp_path / "in.mp4", 26), make_image(tmp_path / "reference.png")
+    made = {}
+    for name, speed in (("a", "exact"), ("b", "fast"), ("c", "fast"), ("d", "hasty")):
+        done = subprocess.run([BUILD / "longanim", "colorize", "--video", video, "--reference", reference, "--out",
+                               tmp_path / f"{name}.mp4", "--model", model, "--seed", "7", "--steps", "10", "--output.snap",
+                               "none", "--threads", "1", "--speed", speed], capture_output=True, text=True, timeout=120)
+        assert done.returncode == (2 if speed == "hasty" else 0), done.stderr
+        if speed != "hasty":
+            made[name] = (tmp_path / f"{name}.mp4").read_bytes()
+    assert made["b"] == made["c"] != made["a"]
