@@ -54,7 +54,7 @@ class Weights
 
     bool has(const std::string &name) const;
     const Shape *shape(const std::string &name) const; // null when there is no such tensor
-    std::map<std::string, Shape> shapes() const;            // of everything there is
+    std::map<std::string, Shape> shapes() const;       // of everything there is
     // Every problem so far, one sentence each. Tensors nobody asked for are problems, unless their name begins with
     // one of `ignorable`.
     std::vector<std::string> problems(const std::vector<std::string> &ignorable = {}) const;

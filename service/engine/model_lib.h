@@ -16,9 +16,9 @@
 #define MODEL_LIB_TABLE(X)                                                                                             \
     X(abi)                                                                                                             \
     X(version)                                                                                                         \
-    X(options_init) X(params_init) X(open) X(describe) X(plan_run) X(run) X(close) X(parity) X(check)                  \
-        X(train_settings_init) X(train_open) X(train_describe) X(train_lines) X(train_run) X(train_export)             \
-            X(train_close)
+    X(options_init)                                                                                                    \
+    X(params_init) X(open) X(describe) X(plan_run) X(run) X(close) X(parity) X(check) X(train_settings_init)           \
+        X(train_open) X(train_describe) X(train_lines) X(train_run) X(train_export) X(train_close)
 
 struct model_lib {
     void *handle; /* NULL = not open */

@@ -26,7 +26,8 @@ void store_close(struct store *s);
 int store_probe(struct store *s, struct err *e);
 
 /* Puts a local file or bytes. sha256 (64 hex digits) is what the content must hash to; "" = compute. The local file
- * may be moved into place (`consume`) when the back end can; a caller who gives it away vouches for its hash. Putting the same key again replaces it. */
+ * may be moved into place (`consume`) when the back end can; a caller who gives it away vouches for its hash. Putting
+ * the same key again replaces it. */
 int store_put_file(struct store *s, const char *key, const char *path, const char *sha256, bool consume, struct err *e);
 int store_put_bytes(struct store *s, const char *key, const void *data, size_t size, struct err *e);
 
