@@ -13,12 +13,27 @@
 
 /* Every function of model.h and train.h that the service calls; the table, the loader and its checks come from this
  * list. */
+/* clang-format off */
 #define MODEL_LIB_TABLE(X)                                                                                             \
     X(abi)                                                                                                             \
     X(version)                                                                                                         \
     X(options_init)                                                                                                    \
-    X(params_init) X(open) X(describe) X(plan_run) X(run) X(close) X(parity) X(check) X(train_settings_init)           \
-        X(train_open) X(train_describe) X(train_lines) X(train_run) X(train_export) X(train_close)
+    X(params_init)                                                                                                     \
+    X(open)                                                                                                            \
+    X(describe)                                                                                                        \
+    X(plan_run)                                                                                                        \
+    X(run)                                                                                                             \
+    X(close)                                                                                                           \
+    X(parity)                                                                                                          \
+    X(check)                                                                                                           \
+    X(train_settings_init)                                                                                             \
+    X(train_open)                                                                                                      \
+    X(train_describe)                                                                                                  \
+    X(train_lines)                                                                                                     \
+    X(train_run)                                                                                                       \
+    X(train_export)                                                                                                    \
+    X(train_close)
+/* clang-format on */
 
 struct model_lib {
     void *handle; /* NULL = not open */
