@@ -116,27 +116,6 @@ bool fields_if_range(const char *value, const char *tag)
     return value == NULL || strcmp(skip_space(value), tag) == 0;
 }
 
-static bool version_tag(void *user, bool weak, const char *tag, size_t size)
-{
-    char text[32];
-
-    (void)weak;
-    if (size < 4 || size > sizeof(text) || tag[1] != 'v')
-        return false;
-    memcpy(text, tag + 2, size - 3);
-    text[size - 3] = 0;
-    return fields_number(text, user) == 0;
-}
-
-int64_t fields_version_tag(const char *value)
-{
-    int64_t version = -1;
-
-    if (value)
-        each_tag(value, version_tag, &version);
-    return version;
-}
-
 int64_t fields_prefer_wait(const char *value, int64_t max_s)
 {
     for (const char *at = value; at && *at; at += strcspn(at, ","), at += *at == ',') {
@@ -236,18 +215,6 @@ int fields_seconds(const char *value, const char *field, int64_t max_s, int64_t 
                              (long long)max_s);
     *out = seconds;
     return 0;
-}
-
-bool fields_list_has(const char *value, const char *token)
-{
-    size_t wanted = strlen(token);
-
-    for (const char *at = value; at && *at; at += strcspn(at, ","), at += *at == ',') {
-        const char *item = skip_space(at);
-        if (strncasecmp(item, token, wanted) == 0 && strchr(",; \t", item[wanted]))
-            return true;
-    }
-    return false;
 }
 
 void fields_media_type(const char *value, char *out, size_t size)

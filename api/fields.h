@@ -21,9 +21,6 @@ bool fields_none_match(const char *value, const char *tag);
 /* Does If-Range allow a part? True when missing; a date or a weak tag never does. */
 bool fields_if_range(const char *value, const char *tag);
 
-/* The version in If-None-Match: "v<number>" as GET /jobs/{id} gave it; -1 when there is none. */
-int64_t fields_version_tag(const char *value);
-
 /* Prefer: seconds of wait=N, clamped to max; -1 when there is no (usable) wait. RFC 7240. */
 int64_t fields_prefer_wait(const char *value, int64_t max_s);
 
@@ -39,9 +36,6 @@ int fields_seconds(const char *value, const char *field, int64_t max_s, int64_t 
 
 /* A non-negative whole number without sign, at most 18 digits: 0, or -1. */
 int fields_number(const char *text, int64_t *out);
-
-/* Does a comma-separated list (Accept, Connection) hold the token, case-insensitively? Parameters are cut off. */
-bool fields_list_has(const char *value, const char *token);
 
 /* Media type without parameters, lower case, into out; "" when missing or too long. */
 void fields_media_type(const char *value, char *out, size_t size);

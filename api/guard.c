@@ -19,7 +19,8 @@ static bool is_token(const char *s, size_t size)
     return size > 0;
 }
 
-const struct guard_field *guard_find(const struct guard_request *r, const char *name)
+/* The only field of that name (case-insensitive), or NULL. */
+static const struct guard_field *find_field(const struct guard_request *r, const char *name)
 {
     for (int i = 0; i < r->field_count; i++)
         if (strcasecmp(r->fields[i].name, name) == 0)
@@ -76,7 +77,7 @@ static int check_lines(const struct guard_request *r, struct err *e)
 
 static int check_framing(const struct guard_request *r, struct err *e)
 {
-    const struct guard_field *coding = guard_find(r, "Transfer-Encoding"), *length = guard_find(r, "Content-Length");
+    const struct guard_field *coding = find_field(r, "Transfer-Encoding"), *length = find_field(r, "Content-Length");
 
     for (size_t i = 0; i < sizeof(SINGLE) / sizeof(*SINGLE); i++)
         if (count(r, SINGLE[i]) > 1)
@@ -95,7 +96,7 @@ static int check_framing(const struct guard_request *r, struct err *e)
 
 static int check_host(const struct guard_request *r, struct err *e)
 {
-    const struct guard_field *host = guard_find(r, "Host");
+    const struct guard_field *host = find_field(r, "Host");
 
     if (host == NULL && strcmp(r->version, "HTTP/1.1") == 0)
         return err_set_field(e, ERR_bad_request, "Host", "HTTP/1.1 requires a Host header");

@@ -34,7 +34,4 @@ struct guard_request {
 /* ambiguous_framing, bad_header, bad_request, header_too_large. */
 int guard_check(const struct guard_request *r, struct err *e);
 
-/* The only field of that name (case-insensitive), or NULL. */
-const struct guard_field *guard_find(const struct guard_request *r, const char *name);
-
 #endif

@@ -26,16 +26,13 @@ struct upload;
 
 /* The header fields that handlers look at: index, name. */
 #define REQ_HEADERS(X)                                                                                                 \
-    X(accept, "Accept")                                                                                                \
     X(accept_encoding, "Accept-Encoding")                                                                              \
     X(authorization, "Authorization")                                                                                  \
     X(content_digest, "Content-Digest")                                                                                \
     X(content_length, "Content-Length")                                                                                \
     X(content_type, "Content-Type")                                                                                    \
     X(expect, "Expect")                                                                                                \
-    X(host, "Host")                                                                                                    \
     X(idempotency_key, "Idempotency-Key")                                                                              \
-    X(if_match, "If-Match")                                                                                            \
     X(if_none_match, "If-None-Match")                                                                                  \
     X(if_range, "If-Range")                                                                                            \
     X(job_deadline, "X-Job-Deadline")                                                                                  \

@@ -50,14 +50,9 @@ static unsigned bucket_of(const char *id)
     return h % BUCKETS;
 }
 
-bool watch_redis_up(struct watch *w)
-{
-    return atomic_load(&w->up);
-}
-
 int watch_check(struct watch *w, struct err *e)
 {
-    return watch_redis_up(w) ? 0 : err_set(e, ERR_dependency_redis, "the queue is not reachable at the moment");
+    return atomic_load(&w->up) ? 0 : err_set(e, ERR_dependency_redis, "the queue is not reachable at the moment");
 }
 
 /* ---- parked requests ---- */

@@ -17,10 +17,8 @@ int watch_start(struct watch **out, struct app *app, struct err *e);
 void watch_halt(struct watch *w);
 void watch_free(struct watch *w); /* after watch_halt, when nobody can park any more */
 
-/* Did the last contact with Redis succeed? Before the first one: no. */
-bool watch_redis_up(struct watch *w);
-
-/* dependency_redis while Redis is known to be away, so that requests need not find out each for itself. */
+/* dependency_redis while the last contact with Redis failed, and before the first one, so that requests need not find
+ * out each for itself. */
 int watch_check(struct watch *w, struct err *e);
 
 /* Takes a suspended request until its job (park_id) has a version above park_version or park_until_ms (monotonic) has

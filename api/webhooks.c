@@ -98,7 +98,9 @@ static bool looks_private(const char *host)
     return special;
 }
 
-int webhook_check_url(const char *url, bool allow_private, struct err *e)
+/* May this URL be called? http or https, no credentials in it, and, unless allow_private, no address that is private by
+ * its look. Names are judged when they are resolved, at each delivery. */
+static int check_url(const char *url, bool allow_private, struct err *e)
 {
     size_t scheme = strncmp(url, "https://", 8) == 0 ? 8 : strncmp(url, "http://", 7) == 0 ? 7 : 0, size;
     const char *authority = url + scheme, *end;
@@ -172,7 +174,7 @@ void webhooks_create(struct req *r, struct worker *w)
     struct err e;
 
     if (watch_check(r->app->watch, &e) || read_member(r, "url", &body, &url, &e) ||
-        webhook_check_url(url, r->app->config->webhook_allow_private, &e))
+        check_url(url, r->app->config->webhook_allow_private, &e))
         goto problem;
     text_copy(hook.url, sizeof(hook.url), url);
     memcpy(id, "wh_", 3);

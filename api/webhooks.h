@@ -23,10 +23,6 @@ int webhook_parse(struct webhook *out, const char *text);
 void webhook_sign(const struct webhook *hook, const char *id, int64_t timestamp_s, const char *body,
                   char out[WEBHOOK_SIGNATURE_SIZE]);
 
-/* May this URL be called? http or https, no credentials in it, and, unless allow_private, no address that is private by
- * its look. Names are judged when they are resolved, at each delivery. params_invalid. */
-int webhook_check_url(const char *url, bool allow_private, struct err *e);
-
 void webhooks_create(struct req *r, struct worker *w);
 void webhooks_list(struct req *r, struct worker *w);
 void webhooks_get(struct req *r, struct worker *w);

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 static int fail(struct err *e, const char *verb, const char *path)
@@ -174,24 +173,7 @@ out:
     return result;
 }
 
-static int sync_parent(const char *path, struct err *e)
-{
-    char dir[FS_PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    size_t size = slash ? (size_t)(slash - path) : 0;
-    if (size >= sizeof dir)
-        return err_set(e, ERR_internal, "path too long: %.200s", path);
-    memcpy(dir, slash ? path : ".", slash ? size : 1);
-    dir[slash ? size : 1] = '\0';
-    int fd = open(dir[0] ? dir : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return fail(e, "open folder", dir);
-    int result = fsync(fd) == 0 ? 0 : fail(e, "sync folder", dir);
-    close(fd);
-    return result;
-}
-
-static int write_renamed(const char *path, const void *data, size_t size, bool durable, struct err *e)
+int fs_write_atomic(const char *path, const void *data, size_t size, struct err *e)
 {
     char temporary[FS_PATH_MAX], suffix[17];
     int result = -1;
@@ -202,7 +184,7 @@ static int write_renamed(const char *path, const void *data, size_t size, bool d
     int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return fail(e, "create", temporary);
-    if (fs_write_all(fd, data, size) != 0 || (durable && fdatasync(fd) != 0))
+    if (fs_write_all(fd, data, size) != 0)
         fail(e, "write", temporary);
     else
         result = 0;
@@ -212,19 +194,7 @@ static int write_renamed(const char *path, const void *data, size_t size, bool d
         result = fail(e, "rename to", path);
     if (result != 0)
         unlink(temporary);
-    else if (durable)
-        result = sync_parent(path, e);
     return result;
-}
-
-int fs_write_durable(const char *path, const void *data, size_t size, struct err *e)
-{
-    return write_renamed(path, data, size, true, e);
-}
-
-int fs_write_atomic(const char *path, const void *data, size_t size, struct err *e)
-{
-    return write_renamed(path, data, size, false, e);
 }
 
 int fs_write_all(int fd, const void *data, size_t size)
@@ -268,15 +238,5 @@ int fs_program_dir(char out[FS_PATH_MAX], struct err *e)
     if (!slash)
         return err_set(e, ERR_internal, "/proc/self/exe names no folder");
     *(slash == out ? slash + 1 : slash) = '\0';
-    return 0;
-}
-
-int fs_free(const char *path, int64_t *out_free_bytes, int64_t *out_total_bytes, struct err *e)
-{
-    struct statvfs s;
-    if (statvfs(path, &s) != 0)
-        return fail(e, "look at", path);
-    *out_free_bytes = (int64_t)s.f_bavail * (int64_t)s.f_frsize;
-    *out_total_bytes = (int64_t)s.f_blocks * (int64_t)s.f_frsize;
     return 0;
 }

@@ -1,4 +1,4 @@
-/* fs.h - files and folders, durably. Any thread; paths are borrowed for the call.
+/* fs.h - files and folders. Any thread; paths are borrowed for the call.
  * Errors: storage_full on ENOSPC/EDQUOT, else internal, with the path and strerror in the detail. */
 #ifndef LONGANIM_BASE_FS_H
 #define LONGANIM_BASE_FS_H
@@ -20,10 +20,7 @@ int fs_remove_tree(const char *path, struct err *e);           /* a missing path
 int fs_read(const char *path, struct buf *out, struct err *e); /* out's ceiling bounds it */
 int fs_copy(const char *from, const char *to, struct err *e);  /* reflink or copy_file_range where possible */
 
-/* Temporary file beside `path`, fdatasync, rename, fsync of the folder. */
-int fs_write_durable(const char *path, const void *data, size_t size, struct err *e);
-
-/* The same without the syncs, for address files and caches. */
+/* Temporary file beside `path`, then rename; nothing is synced: for address files and caches. */
 int fs_write_atomic(const char *path, const void *data, size_t size, struct err *e);
 
 int fs_write_all(int fd, const void *data, size_t size); /* 0, or -1 with errno */
@@ -31,8 +28,5 @@ ssize_t fs_read_all(int fd, void *data, size_t size);    /* bytes read (short at
 
 /* Folder of the running program (from /proc/self/exe), without a final slash. */
 int fs_program_dir(char out[FS_PATH_MAX], struct err *e);
-
-/* Free and total bytes of the file system that holds `path`. */
-int fs_free(const char *path, int64_t *out_free_bytes, int64_t *out_total_bytes, struct err *e);
 
 #endif

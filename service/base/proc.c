@@ -213,10 +213,3 @@ int proc_signals(int *out_fd, struct err *e)
     *out_fd = fd;
     return 0;
 }
-
-void proc_die_with_parent(int signal_number, pid_t parent)
-{
-    prctl(PR_SET_PDEATHSIG, signal_number);
-    if (getppid() != parent)
-        _exit(0);
-}

@@ -33,8 +33,4 @@ int proc_stop(pid_t pid, int64_t grace_ms);
  * signals are then read as events from the returned descriptor (signalfd, non-blocking). */
 int proc_signals(int *out_fd, struct err *e);
 
-/* Call first in a forked child that must not outlive `parent` (its getpid before the fork); ends at once when the
- * parent is gone already. */
-void proc_die_with_parent(int signal_number, pid_t parent);
-
 #endif

@@ -12,13 +12,13 @@
 
 enum { DOCUMENT_MAX = 1 << 20 };
 
-void cli_job_init(struct cli_job *j)
+static void job_init(struct cli_job *j)
 {
     memset(j, 0, sizeof *j);
     params_init(&j->params);
 }
 
-void cli_job_free(struct cli_job *j)
+static void job_fini(struct cli_job *j)
 {
     for (int i = 0; i < j->fields.count; i++)
         free((char *)j->fields.items[i]);
@@ -236,7 +236,7 @@ int cli_args(struct cli_args *out, const struct cli_usage *u, int argc, char **a
 {
     struct err e = {0};
     memset(out, 0, sizeof *out);
-    cli_job_init(&out->job);
+    job_init(&out->job);
     if (wants_help(argc, argv)) {
         show_help(u, stdout);
         return CLI_DONE;
@@ -257,6 +257,6 @@ void cli_args_free(struct cli_args *a, const struct cli_usage *u)
 {
     if (u->config)
         config_free(&a->config);
-    cli_job_free(&a->job);
+    job_fini(&a->job);
     free(a->rest);
 }

@@ -36,8 +36,6 @@ struct cli_job {
     struct cli_list fields;   /* "name=value", each once */
     json_t *document;         /* of --params; owned; NULL = none */
 };
-void cli_job_init(struct cli_job *j);
-void cli_job_free(struct cli_job *j);
 /* Was this parameter given, as a flag or in the document? */
 bool cli_job_gives(const struct cli_job *j, const char *name);
 

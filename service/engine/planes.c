@@ -15,11 +15,6 @@ static const struct {
                         [PLANES_REGIONS] = {"regions.zip", 2},
                         [PLANES_CONFIDENCE] = {"confidence.zip", 1}};
 
-const char *planes_file(enum planes_kind kind)
-{
-    return rows[kind].file;
-}
-
 int planes_open(struct planes *p, const char *folder, int32_t width, int32_t height, struct err *e)
 {
     char path[FS_PATH_MAX];

@@ -18,8 +18,6 @@ struct planes {
     int64_t frames; /* written so far */
 };
 
-const char *planes_file(enum planes_kind kind); /* "line.zip" … */
-
 /* Opens the four files in a folder that exists. On failure, and in the end, planes_fini. */
 int planes_open(struct planes *p, const char *folder, int32_t width, int32_t height, struct err *e);
 void planes_fini(struct planes *p); /* removes files that are not closed; a zeroed struct is fine */

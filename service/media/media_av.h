@@ -68,7 +68,7 @@ struct media_scaler {
     struct SwsContext *scale;
     int key[8]; /* what `scale` was made for */
 };
-struct media_convert {
+struct media_convert { /* lives as long as the child that decodes; nothing is freed */
     struct media_scaler colour, pack;
     uint8_t *scratch;
     size_t scratch_size;
@@ -82,6 +82,5 @@ bool media__is_combed(const AVFrame *f);
 /* Writes w x h (as shown) pixels to dst. With 3 channels a picture with alpha is laid over white paper. */
 int media__convert(struct media_convert *c, const AVFrame *f, enum media_orientation o, int32_t w, int32_t h,
                    int channels, uint8_t *dst, struct err *e);
-void media__convert_free(struct media_convert *c);
 
 #endif

@@ -265,11 +265,3 @@ int media__convert(struct media_convert *c, const AVFrame *f, enum media_orienta
         media__orient(flat, across, down, channels, o, dst);
     return 0;
 }
-
-void media__convert_free(struct media_convert *c)
-{
-    sws_freeContext(c->colour.scale);
-    sws_freeContext(c->pack.scale);
-    free(c->scratch);
-    *c = (struct media_convert){0};
-}

@@ -376,12 +376,3 @@ bool flat_enough(const struct flat_map *m)
         covered += m->palette.colors[count].area;
     return m->palette.count > 0 && m->coverage >= 0.5 && covered >= 0.5;
 }
-bool paint_is_flat(const struct paint_image *reference)
-{
-    struct flat_map map;
-    if (flat_find(&map, reference, false, NULL))
-        return false;
-    bool flat = flat_enough(&map);
-    flat_fini(&map);
-    return flat;
-}

@@ -65,12 +65,6 @@ struct paint_conf {
 };
 void paint_conf_init(struct paint_conf *c, int32_t width, int32_t height);
 
-/* Are frames of this size painted? */
-bool paint_size_fits(int32_t width, int32_t height);
-
-/* Has this reference flat colours (a colour model, a painted frame), or is it photographic? */
-bool paint_is_flat(const struct paint_image *reference);
-
 struct paint;
 struct paint_scratch;
 

@@ -16,7 +16,7 @@ void paint_conf_init(struct paint_conf *c, int32_t width, int32_t height)
     *c = (struct paint_conf){.width = width, .height = height, .gap_px = -1, .line_threshold = -1};
 }
 
-bool paint_size_fits(int32_t width, int32_t height)
+static bool size_fits(int32_t width, int32_t height)
 {
     return width >= 1 && height >= 1 && width <= SIDE_MAX && height <= SIDE_MAX &&
            (int64_t)width * height <= PIXELS_MAX;
@@ -55,7 +55,7 @@ int paint_trace_lines(const char *text, unsigned *out)
 
 static int check_conf(const struct paint_conf *c, int count, const struct palette *palette, struct err *e)
 {
-    if (!paint_size_fits(c->width, c->height))
+    if (!size_fits(c->width, c->height))
         return err_set(e, ERR_media_too_many_pixels, "frames of %dx%d are not painted; at most %d pixels are", c->width,
                        c->height, PIXELS_MAX);
     if (c->gap_px < -1 || c->gap_px > 32)

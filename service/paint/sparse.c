@@ -32,16 +32,3 @@ void sparse_shares(const struct sparse *s, int32_t colors, float *out)
     for (int i = 0; i < s->count && s->total > 0; i++)
         out[s->color[i]] = s->weight[i] * scale;
 }
-
-float sparse_share(const struct sparse *s, uint8_t color, int32_t colors)
-{
-    float kept = 0;
-    if (s->total <= 0)
-        return 1 / (float)colors;
-    for (int i = 0; i < s->count; i++) {
-        if (s->color[i] == color)
-            return s->weight[i] / s->total;
-        kept += s->weight[i];
-    }
-    return s->total > kept && colors > s->count ? (s->total - kept) / (float)(colors - s->count) / s->total : 0;
-}

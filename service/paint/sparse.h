@@ -16,10 +16,8 @@ struct sparse {
 /* Adds weight to a colour; when there is no room, the least of the kept ones makes way if it is less. */
 void sparse_add(struct sparse *s, uint8_t color, float weight);
 
-/* Share of a colour; what is not kept is spread evenly over the other colours. colors = size of the palette. */
-float sparse_share(const struct sparse *s, uint8_t color, int32_t colors);
-
-/* All shares at once. */
+/* The share of every colour, 1 in all; what is not kept is spread evenly over the other colours. colors = size of the
+ * palette. */
 void sparse_shares(const struct sparse *s, int32_t colors, float *out);
 
 #endif

@@ -197,14 +197,6 @@ void timesheet_fini(struct timesheet *t)
     *t = (struct timesheet){.frames = 0};
 }
 
-const struct timesheet_column *timesheet_find(const struct timesheet *t, const char *name)
-{
-    for (int32_t i = 0; i < t->column_count; i++)
-        if (!name || strcasecmp(t->columns[i].name, name) == 0)
-            return &t->columns[i];
-    return NULL;
-}
-
 /* ---- file names ---- */
 
 /* "A_0012" without the column's name, separators and leading zeros: "12". */

@@ -31,9 +31,6 @@ struct timesheet {
 int timesheet_parse(struct timesheet *out, const char *text, size_t size, struct err *e);
 void timesheet_fini(struct timesheet *t);
 
-/* The column of that name, letter case apart; NULL name = the first. NULL when there is none. */
-const struct timesheet_column *timesheet_find(const struct timesheet *t, const char *name);
-
 /* The drawing that a file belongs to: "A0012.png", "a/12.png" and "A_12.tga" are drawing "12" of column "A". -1 = none.
  */
 int32_t timesheet_drawing_of(const struct timesheet_column *c, const char *file_name);

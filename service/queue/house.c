@@ -226,21 +226,6 @@ int queue_pause_again(struct queue *q, const char *pool, struct err *e)
     return run_number(q, &a, NULL, e);
 }
 
-int queue_tenant(struct queue *q, const char *tenant, double weight, int64_t max_running, struct err *e)
-{
-    struct queue_args a = {0};
-    char name[128], number[40];
-    snprintf(name, sizeof name, QUEUE_PREFIX "tenant:%.63s", tenant);
-    snprintf(number, sizeof number, "%.9g", weight);
-    queue__str(&a, "HSET");
-    queue__str(&a, name);
-    queue__str(&a, "weight");
-    queue__str(&a, number);
-    queue__str(&a, "max_running");
-    queue__int(&a, max_running);
-    return run_number(q, &a, NULL, e);
-}
-
 int queue_shares(struct queue *q, const struct queue_share *shares, int count, struct err *e)
 {
     enum { BATCH = 100 };

@@ -138,7 +138,8 @@ static int next_number(const char **text, int64_t *out)
     return 0;
 }
 
-int queue__read_segment(int32_t n, const char *text, struct queue_segment *out)
+/* "key|sha256|bytes|…" of a segment; -1 when it is not of that form. */
+static int read_segment(int32_t n, const char *text, struct queue_segment *out)
 {
     struct queue_segment s = {.n = n};
     int64_t frames;
@@ -200,7 +201,7 @@ int queue_segments(struct queue *q, const char *job_id, const char *plan_hash, s
         const char *field = queue__text_at(r, i), *value = queue__text_at(r, i + 1);
         if (strcmp(field, "_plan") == 0)
             other_plan = plan_hash && strcmp(plan_hash, value) != 0;
-        else if (queue__read_segment((int32_t)strtol(field, NULL, 10), value, &list[used]) == 0)
+        else if (read_segment((int32_t)strtol(field, NULL, 10), value, &list[used]) == 0)
             used++;
     }
     freeReplyObject(r);

@@ -184,13 +184,11 @@ int queue_depths(struct queue *q, struct queue_depth *out, int max, int *count, 
 int queue_pause(struct queue *q, const char *pool, bool paused, struct err *e); /* pool_not_found */
 /* The same for a pool that Redis has forgotten; one that it knows is left as it is. */
 int queue_pause_again(struct queue *q, const char *pool, struct err *e);
-/* Share of a tenant: weight (1 = as everyone) and most jobs at once (0 = no bound). */
-int queue_tenant(struct queue *q, const char *tenant, double weight, int64_t max_running, struct err *e);
 struct queue_share {
     char tenant[64];
     int64_t weight, max_running;
 };
-/* The same for many; only what is new is written. */
+/* Shares of tenants: weight (1 = as everyone) and most jobs at once (0 = no bound). Only what is new is written. */
 int queue_shares(struct queue *q, const struct queue_share *shares, int count, struct err *e);
 /* A number that all programs see: how often queue_bump was called with this name. */
 int queue_counter(struct queue *q, const char *name, int64_t *out, struct err *e);

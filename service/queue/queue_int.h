@@ -93,8 +93,7 @@ int64_t queue__int_at(const redisReply *r, size_t i);
 
 /* Fills a job from a flat list of fields and values. */
 void queue__read_job(const char *id, const redisReply *fields, struct job *out);
-/* "key|sha256|bytes|…" of a segment; -1 when it is not of that form. */
-int queue__read_segment(int32_t n, const char *text, struct queue_segment *out);
+/* "key|sha256|bytes|…" */
 void queue__segment_text(const struct queue_segment *s, char *out, size_t size);
 
 #endif

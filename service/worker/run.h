@@ -78,7 +78,6 @@ enum step run_deliver(struct run *r);
 enum step run_upload(struct run *r);
 void run_upload_preview(struct run *r, const char *path); /* while it runs: never in the way */
 enum step run_put_file(struct run *r, const char *key, const char *path, const char *sha256);
-enum step run_put_bytes(struct run *r, const char *key, const void *data, size_t size);
 
 /* tidy.c: after a lost lease, removes what this epoch uploaded and nobody refers to. */
 void run_tidy(struct run *r);

@@ -28,7 +28,7 @@ enum step run_put_file(struct run *r, const char *key, const char *path, const c
     }
 }
 
-enum step run_put_bytes(struct run *r, const char *key, const void *data, size_t size)
+static enum step put_bytes(struct run *r, const char *key, const void *data, size_t size)
 {
     int64_t pause_ms = 0;
     for (;;) {
@@ -154,7 +154,7 @@ enum step run_upload(struct run *r)
     if (s == STEP_GO_ON)
         s = put_artifacts(r);
     if (s == STEP_GO_ON)
-        s = run_put_bytes(r, receipt_key, receipt, strlen(receipt));
+        s = put_bytes(r, receipt_key, receipt, strlen(receipt));
     fault("worker.upload.receipt");
     free(receipt);
     if (s == STEP_GO_ON)

@@ -38,7 +38,7 @@ static void path_in(char out[FS_PATH_MAX], const char *name)
     assert_int_equal(fs_join(out, scratch, name, NULL), 0);
 }
 
-static void a_durable_write_replaces_the_file_and_leaves_no_temporary(void **state)
+static void an_atomic_write_replaces_the_file_and_leaves_no_temporary(void **state)
 {
     char path[FS_PATH_MAX], copy[FS_PATH_MAX], dir[FS_PATH_MAX];
     struct buf b;
@@ -48,8 +48,8 @@ static void a_durable_write_replaces_the_file_and_leaves_no_temporary(void **sta
     assert_int_equal(fs_mkdirs(dir, &e), 0);
     assert_int_equal(fs_mkdirs(dir, &e), 0);
     path_in(path, "a/b/c/file");
-    assert_int_equal(fs_write_durable(path, "one", 3, &e), 0);
-    assert_int_equal(fs_write_durable(path, "second", 6, &e), 0);
+    assert_int_equal(fs_write_atomic(path, "one", 3, &e), 0);
+    assert_int_equal(fs_write_atomic(path, "second", 6, &e), 0);
     path_in(copy, "a/b/c/copy");
     assert_int_equal(fs_copy(path, copy, &e), 0);
     buf_init(&b, 6);
@@ -217,7 +217,7 @@ static void signals_are_read_from_the_descriptor(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_durable_write_replaces_the_file_and_leaves_no_temporary),
+        cmocka_unit_test(an_atomic_write_replaces_the_file_and_leaves_no_temporary),
         cmocka_unit_test(removing_a_tree_does_not_follow_links),
         cmocka_unit_test(a_full_disk_is_storage_full),
         cmocka_unit_test(a_child_has_the_environment_and_only_the_listed_descriptors),

@@ -32,7 +32,7 @@ static void tenants_take_turns_by_weight(void **state)
 {
     struct err e = {0};
     (void)state;
-    assert_int_equal(queue_tenant(queue, "c", 2, 0, &e), 0);
+    assert_int_equal(queue_shares(queue, &(struct queue_share){"c", 2, 0}, 1, &e), 0);
     put_many("a", 20, 1);
     put_many("b", 3, 1);
     put_many("c", 6, 1);
@@ -65,7 +65,7 @@ static void a_tenant_at_its_bound_lets_others_by(void **state)
     enum queue_end end;
     struct err e = {0};
     (void)state;
-    assert_int_equal(queue_tenant(queue, "a", 1, 1, &e), 0);
+    assert_int_equal(queue_shares(queue, &(struct queue_share){"a", 1, 1}, 1, &e), 0);
     put_many("a", 2, 1);
     put_many("b", 1, 1);
     claim(&first);
