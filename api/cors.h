@@ -9,7 +9,8 @@
     "Upload-Length, Tus-Resumable"
 #define CORS_REQUEST_HEADERS                                                                                           \
     "Authorization, Content-Type, Content-Digest, Repr-Digest, Idempotency-Key, If-None-Match, If-Range, "             \
-    "Last-Event-ID, Prefer, Range, X-Job-Deadline, X-Start-Deadline, traceparent, Tus-Resumable, Upload-Length, "      \
+    "Last-Event-ID, Prefer, Range, X-Job-Deadline, X-Start-Deadline, traceparent, tracestate, Tus-Resumable, "         \
+    "Upload-Length, "                                                                                                  \
     "Upload-Offset, Upload-Checksum, Upload-Metadata"
 
 /* origins: comma-separated, as browsers send them ("https://studio.example"), or "*". NULL or "" = none. Credentials

@@ -1,7 +1,6 @@
 #include "courier.h"
 
 #include "app.h"
-#include "hook_store.h"
 #include "stats.h"
 #include "webhooks.h"
 
@@ -10,6 +9,7 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/trace.h"
 #include "base/version.h"
 
 #include <pthread.h>
@@ -103,16 +103,17 @@ static int stop_asked(void *user, int64_t sent, int64_t to_send, int64_t receive
 
 /* The HTTP status, or -1 with e. */
 static int post(struct courier *c, struct http *http, const struct webhook *hook, const char *id, const char *body,
-                const char *trace_parent, struct err *e)
+                const struct job *job, struct err *e)
 {
     char signature[WEBHOOK_SIGNATURE_SIZE], id_line[128], time_line[64], signature_line[WEBHOOK_SIGNATURE_SIZE + 32];
-    char trace_line[96];
+    char trace_line[96], state_line[TRACE_STATE_SIZE + 16];
     const char *headers[] = {"Content-Type: application/json",
                              "User-Agent: longanim/" LONGANIM_VERSION,
                              id_line,
                              time_line,
                              signature_line,
-                             trace_parent[0] ? trace_line : NULL,
+                             job->trace_parent[0] ? trace_line : NULL,
+                             job->trace_parent[0] && job->trace_state ? state_line : NULL,
                              NULL};
     int64_t now_s = clock_wall_ms() / 1000;
     struct http_request request = {.method = "POST",
@@ -132,7 +133,8 @@ static int post(struct courier *c, struct http *http, const struct webhook *hook
     snprintf(id_line, sizeof(id_line), "webhook-id: %s", id);
     snprintf(time_line, sizeof(time_line), "webhook-timestamp: %lld", (long long)now_s);
     snprintf(signature_line, sizeof(signature_line), "webhook-signature: %s", signature);
-    snprintf(trace_line, sizeof(trace_line), "traceparent: %.64s", trace_parent);
+    snprintf(trace_line, sizeof(trace_line), "traceparent: %.64s", job->trace_parent);
+    snprintf(state_line, sizeof(state_line), "tracestate: %s", job->trace_state ? job->trace_state : "");
     if (http_do(http, &request, &response, e))
         return -1;
     return response.status;
@@ -159,8 +161,18 @@ static char *log_entry(const struct queue_delivery *d, int status, const struct 
     return text;
 }
 
+/* Without this a lost Redis would have the end told again. */
+static void note_told(const struct ledger *l, const struct job *job, const char *hook_id)
+{
+    struct err e;
+
+    if (job->manifest_key[0] && ledger_hook_told(l, job->manifest_key, hook_id, &e))
+        log_err(LOG_WARN, "api.webhook_told_not_noted", job->id, &e);
+}
+
 static void deliver(struct courier *c, struct queue *queue, struct http *http, const struct queue_delivery *d)
 {
+    struct ledger ledger = app_ledger(c->app, queue);
     struct webhook hook;
     struct job job;
     struct err e = {0};
@@ -176,15 +188,16 @@ static void deliver(struct courier *c, struct queue *queue, struct http *http, c
         err_set(&e, ERR_internal, "the endpoint's record is broken");
     } else if (queue_get(queue, d->job_id, &job, &e) == 0) {
         body = make_body(&job);
-        status = post(c, http, &hook, id, body, job.trace_parent, &e);
+        status = post(c, http, &hook, id, body, &job, &e);
     }
     /* Redirects are not followed: they are reported, and tried again like any other failure. 410 means never again. */
     next = (status >= 200 && status < 300) || status == 410 || e.code == ERR_job_not_found ? -1 : next_try_ms(d->tries);
     entry = log_entry(d, status, &e, clock_mono_ms() - start, next);
+    if (next < 0)
+        note_told(&ledger, &job, d->hook_id);
     if (queue_hook_done(queue, d, next, entry, &e))
         log_err(LOG_WARN, "api.webhook_not_noted", d->job_id, &e); /* it is due again after HOLD_MS */
-    if (status == 410 && hook_store_delete(c->app->store, d->tenant, d->hook_id, &e) == 0 &&
-        queue_hook_delete(queue, d->tenant, d->hook_id, &e) == 0)
+    if (status == 410 && ledger_hook_delete(&ledger, d->tenant, d->hook_id, &e) == 0)
         log_event(LOG_INFO, "webhook.gone", "webhook", "s", d->hook_id, NULL);
     const char *result = status >= 200 && status < 300 ? "delivered" : next < 0 ? "given_up" : "failed";
     metrics_add(c->app->metrics, STATS_WEBHOOKS, 1, &result);

@@ -450,6 +450,8 @@ int create_take(struct req *r, struct taker *out, struct err *e)
     c->expected_bytes = r->content_length > OVERHEAD_MAX_BYTES ? r->content_length - OVERHEAD_MAX_BYTES : 0;
     spool_init(&c->spool);
     memcpy(c->trace_parent, r->trace_parent, sizeof(c->trace_parent));
+    if (r->trace_state)
+        text_copy(c->trace_state, sizeof(c->trace_state), r->trace_state);
     id_random_hex(c->holder, 16);
     buf_init(&c->text, TEXT_MAX_BYTES);
     if (take_headers(c, r, e) || check_service(r->app, r, e)) {

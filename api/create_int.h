@@ -23,7 +23,7 @@ struct creation {
     struct identity who;
     char idempotency_key[256]; /* "" = none */
     char holder[33];           /* names this request to the reservation */
-    char trace_parent[56];
+    char trace_parent[56], trace_state[TRACE_STATE_SIZE];
     bool small;                                   /* the body comes at once */
     int64_t expected_bytes;                       /* at least so many will be stored */
     int64_t deadline_s, start_deadline_s, wait_s; /* 0 = none; wait: -1 = none */

@@ -316,6 +316,7 @@ static int fill_manifest(struct creation *c, struct manifest *m, struct worker *
     text_copy(m->tenant, sizeof(m->tenant), c->who.tenant);
     text_copy(m->idempotency_key, sizeof(m->idempotency_key), c->idempotency_key);
     text_copy(m->trace_parent, sizeof(m->trace_parent), c->trace_parent);
+    text_copy(m->trace_state, sizeof(m->trace_state), c->trace_state);
     describe(&m->video, &c->video);
     for (int i = 0; i < c->reference_count; i++)
         describe(&m->references[i], &c->references[i]);

@@ -32,6 +32,7 @@ struct stream {
     struct app *app;
     struct source *source;
     char job_id[ID_SIZE];
+    char tenant[KEY_ID_MAX + 1]; /* whose stream this is */
     pthread_mutex_t lock;
     /* guarded by lock */
     int refs;
@@ -233,7 +234,10 @@ static bool on_tick(void *user, int64_t mono_ms)
 
 static void on_source_gone(void *user)
 {
-    stream_unref(user);
+    struct stream *s = user;
+
+    limit_let_go(s->app->limit, s->tenant);
+    stream_unref(s);
 }
 
 static const struct subscriber_ops ops = {on_news, on_tick};
@@ -253,6 +257,14 @@ static int say_state(struct stream *s, struct worker *w, const struct snapshot *
     return 0;
 }
 
+/* The reader's stream counts from here on; without keys there is no bound. */
+static int count_stream(struct req *r, struct err *e)
+{
+    if (limit_hold(r->app->limit, r->who.tenant, r->who.limits.streams))
+        return 0;
+    return err_set(e, ERR_rate_limited, "this key may follow %lld jobs at once", (long long)r->who.limits.streams);
+}
+
 void events_open(struct req *r, struct worker *w)
 {
     const char *after = req_header(r, REQ_last_event_id);
@@ -263,7 +275,8 @@ void events_open(struct req *r, struct worker *w)
 
     if (after == NULL)
         after = target_arg(&r->target, "after");
-    if (jobs_read(r, w, &job, &e)) {
+    if (jobs_read(r, w, &job, &e) || count_stream(r, &e)) {
+        snapshot_unref(job);
         req_done_problem(r, &e);
         return;
     }
@@ -276,6 +289,7 @@ void events_open(struct req *r, struct worker *w)
     s->paging = true;
     s->said_ms = clock_mono_ms();
     text_copy(s->job_id, sizeof(s->job_id), job->job.id);
+    text_copy(s->tenant, sizeof(s->tenant), r->who.tenant);
     if (after && text_copy(s->last_id, sizeof(s->last_id), after))
         text_copy(s->last_id, sizeof(s->last_id), "unknown");
     s->source = source_new(BACKLOG_BYTES, wants, on_source_gone, s);

@@ -1,7 +1,6 @@
 #include "house.h"
 
 #include "app.h"
-#include "hook_store.h"
 #include "key_routes.h"
 #include "stats.h"
 
@@ -21,7 +20,7 @@
 #include <unistd.h>
 
 enum {
-    REDIS_MS = 500,      /* between looks at Redis while it is well */
+    REDIS_MS = 500,      /* between looks at Redis while it is well; rates are told then, too */
     REDIS_AWAY_MS = 200, /* and while it is away */
     STORE_MS = 2000,     /* the same for the store */
     STORE_AWAY_MS = 500,
@@ -33,6 +32,7 @@ enum {
     DISOWNED_MAX = 256,
     JANITOR_MS = 250,
     SHARES_MAX = 2 * KEYS_MAX,
+    RATES_MAX = 512,
     KEYS_MS = 60000, /* keys are read again after that even without word of a change */
     RESTORE_MS = 50, /* between tries of the first reconciling */
 };
@@ -44,7 +44,6 @@ struct shares {
 
 struct house {
     struct app *app;
-    bool hooks_due; /* the janitor's: Redis may not know all webhooks */
     pthread_t threads[THREADS];
     int started;
     pthread_mutex_t lock;
@@ -145,22 +144,43 @@ static int ping(struct house *h, struct queue *queue, struct err *e)
     return took > PING_MAX_MS ? err_set(e, ERR_dependency_redis, "Redis took %lld ms to answer", (long long)took) : 0;
 }
 
+/* Other apis hear what keys have done here, and this one what they did there. */
+static void tell_rates(struct house *h, struct queue *queue, struct queue_rate *rates)
+{
+    int count = limit_collect(h->app->limit, clock_mono_us(), rates, RATES_MAX);
+    struct err e;
+
+    if (count == 0)
+        return;
+    bool told = queue_rates(queue, rates, count, &e) == 0;
+    if (!told)
+        log_err(LOG_DEBUG, "api.rates_not_told", NULL, &e);
+    limit_adopt(h->app->limit, clock_mono_us(), rates, count, told);
+}
+
 static void *redis_pulse(void *arg)
 {
     struct house *h = arg;
     struct queue *queue = NULL;
+    struct queue_rate *rates = calloc(RATES_MAX, sizeof(*rates));
     struct err e = {0};
 
+    if (rates == NULL)
+        abort();
     if (worker_queue(&queue, h->app->config, &e)) {
         log_err(LOG_ERROR, "api.redis", NULL, &e);
+        free(rates);
         return NULL;
     }
     do {
         e = (struct err){0};
         ping(h, queue, &e);
         note(h, &h->redis, "api.redis", "redis", &e);
+        if (e.code == ERR_none)
+            tell_rates(h, queue, rates);
     } while (rest(h, e.code == ERR_none ? REDIS_MS : REDIS_AWAY_MS));
     queue_free(queue);
+    free(rates);
     return NULL;
 }
 
@@ -305,18 +325,6 @@ static void sweep(struct house *h, struct queue *queue)
                   "temporaries", "i", (int64_t)swept.temporaries, NULL);
 }
 
-/* Before anything may end again that they are to hear of. */
-static void restore_hooks(struct house *h, struct queue *queue)
-{
-    struct err e;
-    int count;
-
-    if (hook_store_restore(h->app->store, queue, &count, &e))
-        log_err(LOG_WARN, "api.webhooks_not_restored", NULL, &e);
-    else
-        h->hooks_due = false;
-}
-
 static void reconcile(struct house *h, struct queue *queue, char generation[96])
 {
     struct ledger ledger = app_ledger(h->app, queue);
@@ -329,9 +337,6 @@ static void reconcile(struct house *h, struct queue *queue, char generation[96])
         h->restored = true;
         pthread_mutex_unlock(&h->lock);
     }
-    h->hooks_due = h->hooks_due || done == 1;
-    if (h->hooks_due)
-        restore_hooks(h, queue);
     if (done == 1)
         log_event(LOG_INFO, "api.reconciled", "manifests", "i", (int64_t)found.manifests, "requeued", "i",
                   (int64_t)found.requeued, "restored", "i", (int64_t)found.restored, "buried", "i",

@@ -21,6 +21,7 @@ static const struct limit_row {
     {"queued", "queued", offsetof(struct key_limits, queued)},
     {"running", "running", offsetof(struct key_limits, running)},
     {"storage", "stored_bytes", offsetof(struct key_limits, stored_bytes)},
+    {"streams", "streams", offsetof(struct key_limits, streams)},
     {"weight", "weight", offsetof(struct key_limits, weight)},
 };
 enum { LIMIT_ROWS = sizeof(limit_rows) / sizeof(*limit_rows) };
@@ -106,7 +107,7 @@ static int apply_limits(struct key_limits *l, const json_t *object, struct err *
                 row = &limit_rows[i];
         if (row == NULL)
             return err_set_field(e, ERR_params_invalid, field,
-                                 "limits are rate_per_minute, queued, running, stored_bytes and weight");
+                                 "limits are rate_per_minute, queued, running, stored_bytes, streams and weight");
         if (!json_is_null(value) && (json_as_int(value, &n) || n < 0 || n > LIMIT_MAX))
             return err_set_field(e, ERR_params_invalid, field, "a number from 0 (no bound) on is needed, or null");
         *limit_at(l, row) = n;

@@ -20,9 +20,10 @@ struct key_limits {
     int64_t queued;          /* jobs queued or waiting: one more is refused */
     int64_t running;         /* jobs at once: more wait in the queue */
     int64_t stored_bytes;    /* inputs, segments, results and uploads: more are refused */
+    int64_t streams;         /* event streams at once, at each api: more are refused */
     int64_t weight;          /* share of the workers, 1 = as everyone */
 };
-#define KEY_LIMITS_DEFAULT ((struct key_limits){-1, -1, -1, -1, -1})
+#define KEY_LIMITS_DEFAULT ((struct key_limits){-1, -1, -1, -1, -1, -1})
 
 /* Every limit that `l` leaves open is that of `defaults`. */
 struct key_limits key_limits_or(const struct key_limits *l, const struct key_limits *defaults);

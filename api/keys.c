@@ -89,7 +89,7 @@ static int parse_file(const struct keys *k, char *text, struct key_list *out, st
         if (got < 0) { /* secrets never get into the error: it names the line only */
             err_set_field(e, ERR_params_invalid, "LONGANIM_KEYS",
                           "%s line %d is not `id sha256hex scopes [expiry] [limit=number …]` with scopes of "
-                          "submit,read,admin and limits of rate, queued, running, storage, weight",
+                          "submit,read,admin and limits of rate, queued, running, storage, streams, weight",
                           k->path, number);
             goto out;
         }

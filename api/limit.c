@@ -9,12 +9,16 @@ enum { BUCKETS = 256 };
 struct entry {
     struct entry *next;
     char tenant[64];
-    int64_t due_us; /* the theoretical arrival time: when everything counted so far would have been due one by one */
+    int64_t due_us;    /* the theoretical arrival time: when everything counted so far would have been due one by one */
+    int64_t untold_us; /* of it, what other apis have not heard of */
+    int64_t held;      /* event streams */
 };
 
 struct limit {
     pthread_mutex_t lock;
-    struct entry *buckets[BUCKETS]; /* guarded by lock; as many entries as there are keys */
+    /* guarded by lock */
+    struct entry *buckets[BUCKETS]; /* as many entries as there are keys */
+    int next;                       /* bucket at which the next collection begins */
 };
 
 struct limit *limit_new(void)
@@ -70,8 +74,10 @@ bool limit_take(struct limit *l, const char *tenant, int64_t per_minute, int64_t
     e = find_locked(l, tenant);
     due = (e->due_us > now_us ? e->due_us : now_us) + interval_us;
     wait_us = due - burst_us - now_us;
-    if (wait_us <= 0)
+    if (wait_us <= 0) {
         e->due_us = due;
+        e->untold_us += interval_us;
+    }
     due = e->due_us;
     pthread_mutex_unlock(&l->lock);
     *out = (struct limit_state){
@@ -81,4 +87,64 @@ bool limit_take(struct limit *l, const char *tenant, int64_t per_minute, int64_t
         .retry_after_s = wait_us > 0 ? (wait_us + 999999) / 1000000 : 0,
     };
     return wait_us <= 0;
+}
+
+/* ---- among apis ---- */
+
+/* What is due by now needs no telling: nobody has to wait for it any more. */
+static void take_rate(struct entry *e, int64_t now_us, struct queue_rate *out)
+{
+    int64_t ahead_us = e->due_us > now_us ? e->due_us - now_us : 0;
+
+    *out = (struct queue_rate){.used_us = e->untold_us < ahead_us ? e->untold_us : ahead_us};
+    memcpy(out->tenant, e->tenant, sizeof(out->tenant));
+    e->untold_us = 0;
+}
+
+int limit_collect(struct limit *l, int64_t now_us, struct queue_rate *out, int max)
+{
+    int count = 0, looked = 0;
+
+    pthread_mutex_lock(&l->lock);
+    for (; looked < BUCKETS && count < max; looked++) {
+        for (struct entry *e = l->buckets[(l->next + looked) % BUCKETS]; e && count < max; e = e->next)
+            if (e->due_us > now_us)
+                take_rate(e, now_us, &out[count++]);
+    }
+    l->next = (l->next + looked) % BUCKETS;
+    pthread_mutex_unlock(&l->lock);
+    return count;
+}
+
+void limit_adopt(struct limit *l, int64_t now_us, const struct queue_rate *list, int count, bool told)
+{
+    pthread_mutex_lock(&l->lock);
+    for (int i = 0; i < count; i++) {
+        struct entry *e = find_locked(l, list[i].tenant);
+        int64_t due_us = now_us + list[i].ahead_us + e->untold_us;
+        if (!told)
+            e->untold_us += list[i].used_us;
+        else if (due_us > e->due_us)
+            e->due_us = due_us;
+    }
+    pthread_mutex_unlock(&l->lock);
+}
+
+/* ---- event streams ---- */
+
+bool limit_hold(struct limit *l, const char *tenant, int64_t max)
+{
+    pthread_mutex_lock(&l->lock);
+    struct entry *e = find_locked(l, tenant);
+    bool may = max == 0 || e->held < max;
+    e->held += may;
+    pthread_mutex_unlock(&l->lock);
+    return may;
+}
+
+void limit_let_go(struct limit *l, const char *tenant)
+{
+    pthread_mutex_lock(&l->lock);
+    find_locked(l, tenant)->held--;
+    pthread_mutex_unlock(&l->lock);
 }

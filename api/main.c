@@ -270,8 +270,12 @@ int main(int argc, char **argv)
     app.config = &config;
     app.started_ms = clock_mono_ms();
     app.metrics = stats_new();
-    struct key_limits limits = {config.rate_per_minute, config.max_queued, config.max_running, config.max_stored_bytes,
-                                1};
+    struct key_limits limits = {.rate_per_minute = config.rate_per_minute,
+                                .queued = config.max_queued,
+                                .running = config.max_running,
+                                .stored_bytes = config.max_stored_bytes,
+                                .streams = config.max_streams,
+                                .weight = 1};
     if (proc_signals(&signals, &e) || /* before any thread */
         trace_start(config.otlp_endpoint, config_secret("OTEL_EXPORTER_OTLP_HEADERS"), "longanim-api", &e) ||
         keys_open(&app.keys, config.keys, &limits, &e) || start_parts(&app, &e) || start_servers(&app, &e)) {

@@ -43,6 +43,7 @@ struct upload;
     X(repr_digest, "Repr-Digest")                                                                                      \
     X(start_deadline, "X-Start-Deadline")                                                                              \
     X(traceparent, "traceparent")                                                                                      \
+    X(tracestate, "tracestate")                                                                                        \
     X(transfer_encoding, "Transfer-Encoding")                                                                          \
     X(tus_resumable, "Tus-Resumable")                                                                                  \
     X(upload_checksum, "Upload-Checksum")                                                                              \
@@ -102,6 +103,7 @@ struct req {
     bool expects_continue;
     struct identity who;
     char trace_id[33], trace_parent[56];
+    const char *trace_state;        /* one of the headers; NULL = none */
     char span[17], parent_span[17]; /* span.h; "" = none */
     bool sampled;
     int64_t started_us;

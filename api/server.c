@@ -43,14 +43,6 @@ struct server {
     char address[300];
 };
 
-static int64_t now_us(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
 /* ---- suspending ---- */
 
 static void suspend_connection(void *connection)
@@ -520,7 +512,7 @@ static void *on_target(void *user, const char *raw, struct MHD_Connection *conne
     r->raw = raw;
     r->raw_size = size;
     memcpy(r->text, raw ? raw : "", size + 1);
-    r->started_us = now_us();
+    r->started_us = clock_mono_us();
     return r;
 }
 
@@ -541,7 +533,7 @@ static void on_completed(void *user, struct MHD_Connection *connection, void **c
         upload_abandon(r->upload);
     conn_upload_ended(s->conns, r->conn);
     if (r->answer) {
-        int64_t duration_us = now_us() - r->started_us;
+        int64_t duration_us = clock_mono_us() - r->started_us;
         stats_request(s->app->metrics, r->route ? r->route->path : "other", r->method, r->answer->status, duration_us);
         span_end(r, duration_us);
         log_request(r, duration_us);

@@ -5,6 +5,19 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Handed on as it is when it can be a header again. */
+static void read_state(struct req *r)
+{
+    const char *value = req_header(r, REQ_tracestate);
+    size_t size = value ? strlen(value) : 0;
+
+    for (size_t i = 0; i < size; i++)
+        if (value[i] < ' ' || value[i] > '~')
+            return;
+    if (size > 0 && size < TRACE_STATE_SIZE)
+        r->trace_state = value;
+}
+
 /* Version 00, lower-case hex, ids that are not zero. */
 static void read_parent(struct req *r)
 {
@@ -16,6 +29,7 @@ static void read_parent(struct req *r)
         return;
     memcpy(r->trace_parent, value, 56);
     memcpy(r->trace_id, value + 3, 32);
+    read_state(r);
 }
 
 void span_begin(struct req *r)
@@ -42,6 +56,8 @@ void span_end(const struct req *r, int64_t duration_us)
     memcpy(s.trace_id, r->trace_id, sizeof(s.trace_id));
     memcpy(s.span_id, r->span, sizeof(s.span_id));
     memcpy(s.parent_id, r->parent_span, sizeof(s.parent_id));
+    if (r->trace_state)
+        memcpy(s.state, r->trace_state, strlen(r->trace_state) + 1);
     s.end_us = trace_now_us();
     s.start_us = s.end_us - duration_us;
     s.failed = r->answer->status >= 500;

@@ -4,8 +4,8 @@
 
 #include "req.h"
 
-/* Reads traceparent (W3C Trace Context; a malformed one is ignored, as the specification asks) and, where spans are
- * exported, puts the request's own id in its place: that is what a job of this request remembers. */
+/* Reads traceparent and tracestate (W3C Trace Context; a malformed one is ignored, as the specification asks) and,
+ * where spans are exported, puts the request's own id in its place: that is what a job of this request remembers. */
 void span_begin(struct req *r);
 
 /* The request has been answered. */

@@ -2,7 +2,6 @@
 
 #include "app.h"
 #include "body.h"
-#include "hook_store.h"
 
 #include "base/clock.h"
 #include "base/hash.h"
@@ -155,16 +154,6 @@ static int read_member(struct req *r, const char *name, json_t **out_body, const
     return -1;
 }
 
-/* Nobody was told the secret of this one. */
-static void take_back(struct req *r, struct worker *w, const char *id)
-{
-    struct err e;
-
-    if (hook_store_delete(r->app->store, r->who.tenant, id, &e) ||
-        (queue_hook_delete(w->queue, r->who.tenant, id, &e) && e.code != ERR_webhook_not_found))
-        log_err(LOG_WARN, "api.webhook_not_removed", NULL, &e);
-}
-
 void webhooks_create(struct req *r, struct worker *w)
 {
     struct webhook hook = {.created_ms = clock_wall_ms()};
@@ -182,13 +171,9 @@ void webhooks_create(struct req *r, struct worker *w)
     id_random_hex(hex, WEBHOOK_KEY_SIZE);
     read_key(hex, hook.key);
     text = webhook_text(&hook);
-    /* The store first: what Redis alone knew would be lost with it. */
-    if (house_store_check(r->app->house, &e) || hook_store_put(r->app->store, r->who.tenant, id, text, &e))
+    struct ledger ledger = app_ledger(r->app, w->queue);
+    if (house_store_check(r->app->house, &e) || ledger_hook_put(&ledger, r->who.tenant, id, text, &e))
         goto problem;
-    if (queue_hook_put(w->queue, r->who.tenant, id, text, &e)) {
-        take_back(r, w, id);
-        goto problem;
-    }
     hash_base64(hook.key, WEBHOOK_KEY_SIZE, secret + 6);
     object = webhook_json(id, &hook);
     json_put_str(object, "secret", secret);
@@ -261,10 +246,10 @@ void webhooks_get(struct req *r, struct worker *w)
 
 void webhooks_delete(struct req *r, struct worker *w)
 {
+    struct ledger ledger = app_ledger(r->app, w->queue);
     struct err e;
 
-    if (find_hook(r, w, NULL, &e) || hook_store_delete(r->app->store, r->who.tenant, r->params[0], &e) ||
-        queue_hook_delete(w->queue, r->who.tenant, r->params[0], &e))
+    if (find_hook(r, w, NULL, &e) || ledger_hook_delete(&ledger, r->who.tenant, r->params[0], &e))
         req_done_problem(r, &e);
     else
         req_done_answer(r, answer_new(204));
@@ -295,6 +280,7 @@ void webhooks_deliveries(struct req *r, struct worker *w)
 
 void webhooks_redeliver(struct req *r, struct worker *w)
 {
+    struct ledger ledger = app_ledger(r->app, w->queue);
     const char *job_id = NULL;
     json_t *body = NULL;
     struct job job;
@@ -309,7 +295,8 @@ void webhooks_redeliver(struct req *r, struct worker *w)
         err_set(&e, ERR_job_not_found, "there is no job with this id");
         goto problem;
     }
-    if (queue_hook_send(w->queue, r->who.tenant, r->params[0], job_id, &e))
+    if (ledger_hook_untold(&ledger, job.manifest_key, r->params[0], &e) ||
+        queue_hook_send(w->queue, r->who.tenant, r->params[0], job_id, &e))
         goto problem;
     req_done_answer(r, answer_text(202, "application/json", "{\"queued\":true}"));
     goto out;

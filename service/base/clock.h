@@ -7,6 +7,7 @@
 
 int64_t clock_wall_ms(void); /* since 1970-01-01 UTC */
 int64_t clock_mono_ms(void); /* never jumps; includes time spent suspended */
+int64_t clock_mono_us(void); /* the same clock */
 void clock_sleep_ms(int64_t ms);
 
 /* RFC 3339, UTC, milliseconds: "2026-01-01T00:00:00.000Z"; 24 characters and a NUL. */

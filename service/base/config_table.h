@@ -43,6 +43,7 @@ CONFIG_INT(max_seconds, "LONGANIM_MAX_SECONDS", "", 600, 1, 1000000, CONFIG_API 
 CONFIG_INT(max_queued, "LONGANIM_MAX_QUEUED", "", 100000, 1, INT64_MAX, CONFIG_API | CONFIG_SERVE, "queued jobs of one key; more are refused")
 CONFIG_INT(max_running, "LONGANIM_MAX_RUNNING", "", 0, 0, INT64_MAX, CONFIG_API | CONFIG_SERVE, "jobs of one key at once, more wait in the queue; 0 = no limit; never without keys")
 CONFIG_INT(max_stored_bytes, "LONGANIM_MAX_STORED_BYTES", "", 0, 0, INT64_MAX, CONFIG_API | CONFIG_SERVE, "bytes of inputs, segments, results and uploads of one key; 0 = no limit; never without keys")
+CONFIG_INT(max_streams, "LONGANIM_MAX_STREAMS", "", 1000, 0, 1000000, CONFIG_API | CONFIG_SERVE, "event streams of one key at once, at each api; 0 = no limit; never without keys")
 CONFIG_STR(output_to, "LONGANIM_OUTPUT_TO", "", "", CONFIG_API | CONFIG_WORKER | CONFIG_SERVE, "where jobs may have results sent (output.to): s3://bucket/prefix?endpoint=URL&region=R[,...]; {key} = the caller's key; not set: nowhere")
 CONFIG_INT(max_connections_per_address, "LONGANIM_MAX_CONNECTIONS_PER_ADDRESS", "", 1000, 0, 1000000, CONFIG_API | CONFIG_SERVE, "connections of one client address at once; 0 = no limit (behind a proxy); never without keys")
 CONFIG_INT(max_uploads_per_address, "LONGANIM_MAX_UPLOADS_PER_ADDRESS", "", 100, 0, 1000000, CONFIG_API | CONFIG_SERVE, "request bodies of one client address at once; 0 = no limit (behind a proxy); never without keys")

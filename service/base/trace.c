@@ -70,6 +70,8 @@ static json_t *span_json(const struct trace_span *s)
     json_put_str(o, "spanId", s->span_id);
     if (s->parent_id[0])
         json_put_str(o, "parentSpanId", s->parent_id);
+    if (s->state[0])
+        json_put(o, "traceState", json_safe_string(s->state));
     json_put(o, "name", json_safe_string(s->name));
     json_put_int(o, "kind", s->kind);
     put_time(o, "startTimeUnixNano", s->start_us);

@@ -14,9 +14,11 @@
 
 enum trace_kind { TRACE_INTERNAL = 1, TRACE_SERVER = 2, TRACE_CONSUMER = 5 }; /* the protocol's numbers */
 enum { TRACE_ATTRIBUTES_MAX = 6 };
+#define TRACE_STATE_SIZE 513 /* as much as the standard asks to hand on */
 
 struct trace_span {
     char trace_id[33], span_id[17], parent_id[17]; /* lower-case hex; parent "" = none */
+    char state[TRACE_STATE_SIZE];                  /* the caller's tracestate; "" = none */
     char name[96];
     enum trace_kind kind;
     int64_t start_us, end_us; /* wall */

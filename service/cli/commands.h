@@ -11,7 +11,7 @@
     X("submit", cli_submit, false, "send a shot to a server; prints the job's id")                                     \
     X("status", cli_status, false, "show a job")                                                                       \
     X("watch", cli_watch, false, "follow a job to its end")                                                            \
-    X("get", cli_get, false, "save a job's result")                                                                    \
+    X("get", cli_get, false, "save a job's result, or what lies beside it")                                            \
     X("cancel", cli_cancel, false, "cancel jobs")                                                                      \
     X("list", cli_list, false, "list jobs")                                                                            \
     X("train", cli_train, true, "train a model's networks on shots of one's own")                                      \

@@ -78,6 +78,7 @@ struct job {
     int64_t progress_at_ms; /* when it was recorded; wall */
     char manifest_key[256];
     char *params_text, *input_text, *tags_text; /* JSON texts as stored by the manifest; owned */
+    char *trace_state;                          /* owned; NULL = none */
     char result_key[256], result_sha256[HASH_HEX_SIZE], result_type[48];
     int64_t result_bytes;
     int32_t result_width, result_height;

@@ -18,6 +18,7 @@ void job_free(struct job *j)
     free(j->params_text);
     free(j->input_text);
     free(j->tags_text);
+    free(j->trace_state);
     job_init(j);
 }
 

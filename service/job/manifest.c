@@ -112,6 +112,8 @@ json_t *manifest_json(const struct manifest *m)
     json_put_str(object, "idempotency_key", m->idempotency_key);
     json_put_str(object, "fingerprint", m->fingerprint);
     json_put_str(object, "trace_parent", m->trace_parent);
+    if (m->trace_state[0])
+        json_put_str(object, "trace_state", m->trace_state);
     return object;
 }
 
@@ -213,7 +215,9 @@ static int parse_fields(struct manifest *m, const json_t *object, struct err *e)
         return err_set_field(e, ERR_internal, "id", "the id is not one of ours");
     if (need_text(object, "idempotency_key", m->idempotency_key, sizeof m->idempotency_key, e) != 0 ||
         need_text(object, "fingerprint", m->fingerprint, sizeof m->fingerprint, e) != 0 ||
-        need_text(object, "trace_parent", m->trace_parent, sizeof m->trace_parent, e) != 0)
+        need_text(object, "trace_parent", m->trace_parent, sizeof m->trace_parent, e) != 0 ||
+        (json_object_get(object, "trace_state") &&
+         need_text(object, "trace_state", m->trace_state, sizeof m->trace_state, e) != 0))
         return -1;
     if (params_apply_json(&m->params, json_object_get(object, "params"), e) != 0 ||
         parse_file(json_object_get(object, "video"), &m->video, e) != 0 ||

@@ -3,6 +3,7 @@
 #ifndef LONGANIM_JOB_MANIFEST_H
 #define LONGANIM_JOB_MANIFEST_H
 
+#include "base/trace.h"
 #include "job/job.h"
 #include "job/params.h"
 
@@ -35,6 +36,7 @@ struct manifest {
     char idempotency_key[256];
     char fingerprint[HASH_HEX_SIZE];
     char trace_parent[64];
+    char trace_state[TRACE_STATE_SIZE]; /* of the caller's tracing systems; handed on, never read */
 };
 
 void manifest_init(struct manifest *m);

@@ -175,7 +175,7 @@ int ledger_retry(const struct ledger *l, const char *job_id, struct err *e)
     /* The record goes first: a crash in between leaves a failed job that would run again after Redis was lost, which
      * is what was asked for. */
     if (j.state == JOB_FAILED && manifest_sibling(j.manifest_key, LEDGER_END, end_key) == 0)
-        result = store_delete(l->store, end_key, e);
+        result = store_delete(l->store, end_key, e) == 0 ? ledger__untell_all(l, j.manifest_key, e) : -1;
     fault("ledger.retry.taken_back");
     job_free(&j);
     return result == 0 ? queue_retry(l->queue, job_id, e) : -1;

@@ -53,6 +53,16 @@ int ledger_pause(const struct ledger *l, const char *pool, bool paused, struct e
  * leaves behind in between, the sweep finishes. */
 int ledger_delete(const struct ledger *l, const char *job_id, struct err *e);
 
+/* ---- webhooks ---- */
+/* Makes an endpoint known to the store and the queue (errors of queue_hook_put), and unknown again (of
+ * queue_hook_delete). The text is JSON with created_ms. */
+int ledger_hook_put(const struct ledger *l, const char *tenant, const char *hook_id, const char *text, struct err *e);
+int ledger_hook_delete(const struct ledger *l, const char *tenant, const char *hook_id, struct err *e);
+/* The endpoint has heard of this job's end, or never will: a loss of Redis does not bring the delivery back. */
+int ledger_hook_told(const struct ledger *l, const char *manifest_key, const char *hook_id, struct err *e);
+/* It is to be told again. */
+int ledger_hook_untold(const struct ledger *l, const char *manifest_key, const char *hook_id, struct err *e);
+
 struct ledger_found {
     int manifests, requeued, restored, buried, broken;
 };

@@ -54,6 +54,18 @@ int ledger__tidy(const struct ledger *l, const struct ledger_folder *f, const st
 /* Ends a deletion: the manifest first, then everything but the tombstone. */
 int ledger__clear(const struct ledger *l, const struct ledger_folder *f, int *removed, struct err *e);
 
+/* hooks.c: endpoints that the store knows, before any job comes back whose end they are to hear of. */
+int ledger__restore_hooks(const struct ledger *l, struct err *e);
+struct ledger_hooks {
+    char list[QUEUE_HOOKS_MAX][40];
+    int count;
+};
+/* Those that have not been told of the end of this job, of whose folder nothing else is known. */
+int ledger__hooks_due(const struct ledger *l, const struct ledger_folder *f, const struct job *j,
+                      struct ledger_hooks *out, struct err *e);
+/* The job will end once more. */
+int ledger__untell_all(const struct ledger *l, const char *manifest_key, struct err *e);
+
 /* pause.c: pools that were held back are so again, before any of their jobs comes back. */
 #define LEDGER_POOLS_MAX 256
 int ledger__restore_pauses(const struct ledger *l, struct err *e);

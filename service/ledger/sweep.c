@@ -63,12 +63,15 @@ static int restore(const struct ledger *l, const struct ledger_folder *f, const 
     if (result != 0)
         return -1;
     struct job *j = &record.job;
+    struct ledger_hooks due = {.count = 0};
     text_copy(j->manifest_key, sizeof j->manifest_key, manifest_key);
     const char *result_name = strlen(j->result_key) > strlen(f->prefix) ? j->result_key + strlen(f->prefix) : "";
     if (j->state == JOB_SUCCEEDED && !ledger__folder_has(f, result_name))
         result = 0; /* the result is not there: better run it again */
     else
-        result = queue_restore(l->queue, m, j, record.segments, record.segment_count, l->idem_keep_ms, &how, e) == 0
+        result = ledger__hooks_due(l, f, j, &due, e) == 0 &&
+                         queue_restore(l->queue, m, j, record.segments, record.segment_count, due.list, due.count,
+                                       l->idem_keep_ms, &how, e) == 0
                      ? 1
                      : -1;
     ledger__record_free(&record);
@@ -153,8 +156,9 @@ static int reconcile_folder(const struct ledger *l, const struct ledger_folder *
 int ledger_reconcile(const struct ledger *l, int64_t min_age_ms, struct ledger_found *out, struct err *e)
 {
     struct reconciling r = {.before_ms = min_age_ms > 0 ? clock_wall_ms() - min_age_ms : INT64_MAX};
-    if (ledger__restore_pauses(l, e) != 0 || ledger__each_folder(l, reconcile_folder, &r, e) != 0 ||
-        queue_mark_reconciled(l->queue, e) != 0)
+    /* Endpoints lie in the store, too; they are lost with Redis only. */
+    if (ledger__restore_pauses(l, e) != 0 || (min_age_ms == 0 && ledger__restore_hooks(l, e) != 0) ||
+        ledger__each_folder(l, reconcile_folder, &r, e) != 0 || queue_mark_reconciled(l->queue, e) != 0)
         return -1;
     *out = r.found;
     return 0;

@@ -79,6 +79,7 @@ static int enqueue(struct queue *q, const struct manifest *m, const char *manife
     queue__int(&a, id_random_seed() % 1000);
     queue__int(&a, input_bytes(m));
     queue__int(&a, quota->stored_bytes);
+    queue__str(&a, m->trace_state);
     add_inputs(&a, m);
     redisReply *r = queue__run(q, SCRIPT_enqueue, &a, e);
     if (!r)
@@ -223,6 +224,8 @@ static void add_ended_job(struct queue_args *a, const struct manifest *m, const 
     pair_json(a, "input", manifest_input_json(m));
     pair_json(a, "tags", json_deep_copy(m->params.tags));
     pair(a, "trace", m->trace_parent);
+    if (m->trace_state[0])
+        pair(a, "tstate", m->trace_state);
     pair_int(a, "cost", cost_of(m));
     pair(a, "rank", "0");
     pair_int(a, "version", j->version);
@@ -253,7 +256,8 @@ static void add_ended_job(struct queue_args *a, const struct manifest *m, const 
 }
 
 int queue_restore(struct queue *q, const struct manifest *m, const struct job *j, const struct queue_segment *segments,
-                  int segment_count, int64_t idem_keep_ms, enum queue_enqueued *out, struct err *e)
+                  int segment_count, char (*hooks)[40], int hook_count, int64_t idem_keep_ms, enum queue_enqueued *out,
+                  struct err *e)
 {
     static const char *const words[] = {"NEW", "DUP", NULL};
     struct queue_args job = {0}, a = {0};
@@ -268,9 +272,12 @@ int queue_restore(struct queue *q, const struct manifest *m, const struct job *j
     queue__str(&a, m->fingerprint);
     queue__int(&a, idem_keep_ms);
     queue__int(&a, job.count);
+    queue__int(&a, hook_count);
     for (int i = 0; i < job.count; i++)
         queue__add(&a, job.words[i], job.sizes[i]);
     queue__args_fini(&job);
+    for (int i = 0; i < hook_count; i++)
+        queue__str(&a, hooks[i]);
     for (int i = 0; i < segment_count; i++) {
         queue__int(&a, segments[i].n);
         queue__segment_text(&segments[i], text, sizeof text);

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HOOKS_MAX = 16 };
-
 int queue_hook_put(struct queue *q, const char *tenant, const char *hook_id, const char *text, struct err *e)
 {
     static const char *const words[] = {"OK", "FULL", NULL};
@@ -18,10 +16,10 @@ int queue_hook_put(struct queue *q, const char *tenant, const char *hook_id, con
     queue__str(&a, tenant);
     queue__str(&a, hook_id);
     queue__str(&a, text);
-    queue__int(&a, HOOKS_MAX);
+    queue__int(&a, QUEUE_HOOKS_MAX);
     int word = queue__run_word(q, SCRIPT_hook_put, &a, words, e);
     if (word == 1)
-        return err_set(e, ERR_params_invalid, "there are %d webhooks already", HOOKS_MAX);
+        return err_set(e, ERR_params_invalid, "there are %d webhooks already", QUEUE_HOOKS_MAX);
     return word < 0 ? -1 : 0;
 }
 

@@ -292,6 +292,24 @@ int queue_upload_forget(struct queue *q, const char *tenant, const char *upload_
     return run_number(q, &a, NULL, e);
 }
 
+/* ---- rates ---- */
+
+int queue_rates(struct queue *q, struct queue_rate *list, int count, struct err *e)
+{
+    struct queue_args a = {0};
+    for (int i = 0; i < count; i++) {
+        queue__str(&a, list[i].tenant);
+        queue__int(&a, list[i].used_us);
+    }
+    redisReply *r = queue__run(q, SCRIPT_rates, &a, e);
+    if (!r)
+        return -1;
+    for (int i = 0; i < count; i++)
+        list[i].ahead_us = queue__int_at(r, (size_t)i);
+    freeReplyObject(r);
+    return 0;
+}
+
 /* ---- counters across programs ---- */
 
 int queue_counter(struct queue *q, const char *name, int64_t *out, struct err *e)

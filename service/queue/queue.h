@@ -190,6 +190,13 @@ struct queue_share {
 };
 /* Shares of tenants: weight (1 = as everyone) and most jobs at once (0 = no bound). Only what is new is written. */
 int queue_shares(struct queue *q, const struct queue_share *shares, int count, struct err *e);
+struct queue_rate {
+    char tenant[64];
+    int64_t used_us;  /* what it used of its rate since the last call, as the time that this takes to come back */
+    int64_t ahead_us; /* answer: how long until everything that all apis counted has come back */
+};
+/* Adds up what keys used at all apis. After a lost reply it is counted twice, which passes as all of it does. */
+int queue_rates(struct queue *q, struct queue_rate *list, int count, struct err *e);
 /* A number that all programs see: how often queue_bump was called with this name. */
 int queue_counter(struct queue *q, const char *name, int64_t *out, struct err *e);
 int queue_bump(struct queue *q, const char *name, struct err *e);
@@ -215,9 +222,11 @@ int queue_knows(struct queue *q, const char *job_id, enum queue_knows *out, stru
 /* Puts back a job whose manifest is in the store. It starts anew, with an epoch and a version above all former ones. */
 int queue_recover(struct queue *q, const struct manifest *m, const char *manifest_key, int64_t idem_keep_ms,
                   enum queue_enqueued *out, struct err *e);
-/* Puts back a job that had ended, as `j` says, with its segments. */
+/* Puts back a job that had ended, as `j` says, with its segments and the endpoints that have yet to hear of that. */
+#define QUEUE_HOOKS_MAX 16
 int queue_restore(struct queue *q, const struct manifest *m, const struct job *j, const struct queue_segment *segments,
-                  int segment_count, int64_t idem_keep_ms, enum queue_enqueued *out, struct err *e);
+                  int segment_count, char (*hooks)[40], int hook_count, int64_t idem_keep_ms, enum queue_enqueued *out,
+                  struct err *e);
 /* Puts back the memory of a deleted job. */
 int queue_bury(struct queue *q, const char *job_id, const char *tenant, int64_t tombstone_ms, struct err *e);
 

@@ -36,6 +36,7 @@
     X(promote)                                                                                                         \
     X(reap_deadlines)                                                                                                  \
     X(reap_leases)                                                                                                     \
+    X(rates)                                                                                                           \
     X(recount)                                                                                                         \
     X(release)                                                                                                         \
     X(restore)                                                                                                         \

@@ -65,6 +65,7 @@ static const struct column {
     COLUMN("ecode", TEXT, error_code),
     COLUMN("edetail", TEXT, error_detail),
     COLUMN("trace", TEXT, trace_parent),
+    COLUMN("tstate", OWNED, trace_state),
 #undef COLUMN
 };
 

@@ -1,6 +1,7 @@
 /* The spans of a run, children of the request that made the job: its wait in the queue, the run, its segments. */
 #include "worker/run.h"
 
+#include "base/text.h"
 #include "base/trace.h"
 
 #include <stdio.h>
@@ -12,6 +13,7 @@ static void begin(const struct run *r, struct trace_span *s, enum trace_kind kin
     *s = (struct trace_span){.kind = kind};
     trace_parse(r->manifest.trace_parent, s->trace_id, s->parent_id, &sampled);
     trace_span_id_new(s->span_id);
+    text_copy(s->state, sizeof s->state, r->manifest.trace_state);
     snprintf(s->name, sizeof s->name, "%s", name);
     trace_text(s, "longanim.job", r->lease.job_id);
 }

@@ -122,6 +122,41 @@ def test_a_key_has_a_rate(fresh, tmp_path):
     assert api.get("/openapi.json").status_code == 200
 
 
+def test_a_rate_is_one_rate_at_all_apis(fresh, tmp_path):
+    from conftest import Api
+    (tmp_path / "keys").write_text(line("anna", "read"))
+    first = fresh(keys=tmp_path / "keys", rate_per_minute=30)
+    with Api(tmp_path / "second", first.redis.url, first.store, keys=tmp_path / "keys", rate_per_minute=30) as second:
+        assert [first.api.get("/jobs", headers=bearer("anna")).status_code for _ in range(25)] == [200] * 25
+        def heard():
+            answer = second.get("/jobs", headers=bearer("anna"))
+            return int(answer.headers["RateLimit"].split(";")[1][2:]) <= 5
+        until(heard, 5, "the other api knows")
+        until(lambda: first.api.get("/jobs", headers=bearer("anna")).status_code == 429, 5, "refused at the first")
+        until(lambda: second.get("/jobs", headers=bearer("anna")).status_code == 429, 5, "refused at the second")
+        first.redis.wipe()
+        refused = first.api.get("/jobs", headers=bearer("anna"))
+        assert refused.status_code == 429, "what is counted here is not lost with Redis"
+
+
+def test_a_key_follows_so_many_jobs_at_once(fresh, tmp_path, media):
+    (tmp_path / "keys").write_text(line("anna", "submit,read") + line("bert", "submit,read streams=1"))
+    api = fresh(keys=tmp_path / "keys", max_streams=3).api
+    jobs = {name: api.post_job(media.video, media.reference, headers=bearer(name)).json()["id"] for name in ("anna", "bert")}
+
+    def follow(name):
+        return api.request("GET", f"/jobs/{jobs[name]}/events", headers=bearer(name), stream=True)
+    streams = [follow("anna") for _ in range(3)]
+    assert [s.status_code for s in streams] == [200] * 3
+    refused = follow("anna")
+    assert refused.status_code == 429 and refused.json()["code"] == "rate_limited" and "3 jobs" in refused.json()["detail"]
+    assert follow("bert").status_code == 200 and follow("bert").status_code == 429
+    assert api.request("POST", f"/jobs/{jobs['anna']}/cancel", headers=bearer("anna")).status_code == 200
+    assert all(b"canceled" in s.content for s in streams)  # they have ended, and make room
+    again = api.post_job(media.video, media.reference, headers=bearer("anna")).json()["id"]
+    until(lambda: api.request("GET", f"/jobs/{again}/events", headers=bearer("anna"), stream=True).status_code == 200, 5, "room")
+
+
 def test_without_keys_only_loopback_is_answered(fresh):
     service = fresh(listen="0.0.0.0:0")
     assert service.api.base.startswith("http://127.0.0.1:")

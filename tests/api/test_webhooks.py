@@ -165,12 +165,51 @@ def test_webhooks_outlive_redis_and_tell_the_trace(fresh, media):
     with Receiver(204) as receiver:
         hook, gone = create(service.api, receiver.url), create(service.api, receiver.url)
         assert service.api.request("DELETE", f"/webhooks/{gone['id']}").status_code == 204
-        job = service.api.post_job(media.video, media.reference, headers={"traceparent": trace}).json()["id"]
+        job = service.api.post_job(media.video, media.reference, headers={"traceparent": trace, "tracestate": "studio=a1,x=%7e"}).json()["id"]
         service.redis.wipe()
         until(lambda: service.api.get("/webhooks").status_code == 200 and service.api.get("/webhooks").json()["data"], what="known again")
         assert [h["id"] for h in service.api.get("/webhooks").json()["data"]] == [hook["id"]]
         until(lambda: service.api.request("POST", f"/jobs/{job}/cancel").status_code == 200, what="canceled")
         until(lambda: receiver.got, what="told")
         headers = {k.lower(): v for k, v in receiver.got[0][0].items()}
-        assert headers["traceparent"].split("-")[1] == trace.split("-")[1]
+        assert headers["traceparent"].split("-")[1] == trace.split("-")[1] and headers["tracestate"] == "studio=a1,x=%7e"
         assert json.loads(receiver.got[0][1])["data"]["id"] == job
+
+
+def webhook_ids(receiver):
+    return [{k.lower(): v for k, v in headers.items()}["webhook-id"] for headers, _ in receiver.got]
+
+
+def test_what_was_due_when_redis_was_lost_is_told_and_nothing_else(fresh, media):
+    """The manifest's folder says who was told: the outbox is made up again from that."""
+    service = fresh(webhook_allow_private=1)
+    with Receiver(204) as well, Receiver(500) as ill:
+        heard = create(service.api, well.url)
+        earlier = end_a_job(service.api, media)
+        until(lambda: deliveries(service.api, heard), what="told")
+        late = create(service.api, ill.url)  # not there when the first job ended
+        job = end_a_job(service.api, media)
+        until(lambda: ill.got and len(well.got) == 2, what="one was told, the other refused")
+        until(lambda: len(deliveries(service.api, heard)) == 2 and deliveries(service.api, late), what="noted")
+        until(lambda: len(list((service.folder / "store").rglob("end.json"))) == 2, what="the store knows both ends")
+        service.redis.wipe()
+        until(lambda: len(ill.got) == 2, 10, "told once more")
+        first, second = webhook_ids(ill)
+        assert first == second and json.loads(ill.got[1][1])["data"]["id"] == job
+        time.sleep(0.7)
+        assert len(well.got) == 2, "who has heard is not told again"
+        assert earlier not in "".join(webhook_ids(ill)), "nobody hears of what ended before he asked"
+
+
+def test_deliveries_that_are_due_while_redis_is_away_are_made_when_it_is_back(fresh, media):
+    service = fresh(webhook_allow_private=1)
+    with Receiver(500, 204) as receiver:
+        create(service.api, receiver.url)
+        end_a_job(service.api, media)
+        until(lambda: len(receiver.got) == 1, what="refused once")
+        service.redis.kill()
+        time.sleep(6)  # the second try falls due
+        assert len(receiver.got) == 1
+        service.redis.start()
+        until(lambda: len(receiver.got) == 2, 10, "told")
+        assert len(set(webhook_ids(receiver))) == 1

@@ -1,10 +1,12 @@
 """submit, status, watch, get, cancel and list against a real server."""
+import hashlib
 import json
 import os
 import pty
 import subprocess
 import sys
 import threading
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -80,6 +82,27 @@ def test_get_chooses_a_name(site, tmp_path):
     site.run("watch", job_id)
     assert site.run("get", job_id, cwd=tmp_path).returncode == 0
     assert (tmp_path / f"{job_id}.mov").exists()
+
+
+def test_what_lies_beside_a_result_is_had_by_name(site, tmp_path):
+    job_id = site.submit("--output.planes", "true")
+    assert site.run("watch", job_id).returncode == 0
+    rows = {row.split()[0]: row.split()[1:] for row in site.run("get", job_id, "--list").stdout.splitlines()}
+    beside = {a["name"]: a for a in site.serve.get(f"/v1/jobs/{job_id}/artifacts").json()["data"]}
+    assert set(rows) == {"result", "preview.jpg", "receipt.json", *beside} and "palette.json" in beside and "paint.zip" in beside
+    assert all(rows[name] == [str(a["bytes"]), a["sha256"]] for name, a in beside.items())
+    done = site.run("get", job_id, "palette.json", "-o", tmp_path / "colours.json")
+    assert done.returncode == 0 and done.stdout.strip() == str(tmp_path / "colours.json"), done.stderr
+    assert hashlib.sha256((tmp_path / "colours.json").read_bytes()).hexdigest() == beside["palette.json"]["sha256"]
+    done = site.run("get", job_id, "result", "line.zip", "-o", tmp_path / "two")
+    assert sorted(p.name for p in (tmp_path / "two").iterdir()) == [f"{job_id}-line.zip", f"{job_id}.mp4"], done.stderr
+    done = site.run("get", job_id, "--all", "-o", f"{tmp_path}/all/")
+    assert len(done.stdout.splitlines()) == len(rows) == len(list((tmp_path / "all").iterdir()))
+    assert zipfile.is_zipfile(tmp_path / "all" / f"{job_id}-regions.zip")
+    assert (tmp_path / "all" / f"{job_id}-preview.jpg").read_bytes()[:2] == b"\xff\xd8"
+    assert json.loads((tmp_path / "all" / f"{job_id}-receipt.json").read_text())["job"]["id"] == job_id
+    done = site.run("get", job_id, "sheets.png", cwd=tmp_path)
+    assert done.returncode == 1 and "--list" in done.stderr
 
 
 def test_cancel_and_list(site):

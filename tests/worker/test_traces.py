@@ -74,7 +74,7 @@ def traced(tmp_path, collector):
 
 
 def test_a_job_is_one_trace_from_request_to_segments(traced, collector):
-    answer = traced.post_job(*traced.files, headers={"traceparent": f"00-{TRACE}-{CALLER}-01"}, seed=7)
+    answer = traced.post_job(*traced.files, headers={"traceparent": f"00-{TRACE}-{CALLER}-01", "tracestate": "studio=a1"}, seed=7)
     job = answer.json()
     assert job["trace_id"] == TRACE
     assert traced.wait(job["id"])["state"] == "succeeded"
@@ -89,6 +89,7 @@ def test_a_job_is_one_trace_from_request_to_segments(traced, collector):
     assert len(segments) >= 3 and {s["parentSpanId"] for s in segments} == {run["spanId"]}
     assert sum(int(s["longanim.frames"]) for s in segments) >= 30
     for span in (request, queue, run, *segments):
+        assert span["traceState"] == "studio=a1"
         assert int(span["startTimeUnixNano"]) <= int(span["endTimeUnixNano"])
     assert int(queue["endTimeUnixNano"]) <= int(min(segments, key=lambda s: s["longanim.segment"])["endTimeUnixNano"])
     assert len({s["spanId"] for s in collector.spans}) == len(collector.spans)
@@ -113,7 +114,7 @@ def test_a_collector_that_refuses_is_asked_again(traced, collector):
 
 
 def test_a_collector_that_sleeps_delays_nobody_and_what_is_too_much_is_dropped(traced, collector):
-    collector.delay = 1.0
+    collector.delay = 4.0
     began = time.monotonic()
     for _ in range(3000):
         assert traced.get("/v1/capabilities").status_code == 200

@@ -99,6 +99,12 @@ local function move(id, from, to)
   if from == 'running' and number(j[4]) > 0 then redis.call('ZADD', q .. 'deadline', j[4], id) end
   return pool, tenant
 end
+-- A delivery that is due now: into the outbox.
+local function post(hook, tenant, id, version)
+  local delivery = hook .. '|' .. id .. '|' .. version
+  redis.call('ZADD', q .. 'hookdue', now, delivery)
+  redis.call('HSET', q .. 'hooktry', delivery, '0|' .. tenant)
+end
 local function finish(id, from, to, retention, code, detail)
   local _, tenant = move(id, from, to)
   redis.call('HSET', key(id), 'finished', int(now), 'expires', int(now + retention))
@@ -108,9 +114,5 @@ local function finish(id, from, to, retention, code, detail)
   redis.call('ZADD', q .. 'unsettled', now, id)
   local version = bump(id, 'state')
   redis.call('PEXPIRE', q .. 'evj:' .. id, 86400000)
-  for _, hook in ipairs(redis.call('HKEYS', q .. 'hooks:' .. tenant)) do
-    local delivery = hook .. '|' .. id .. '|' .. version
-    redis.call('ZADD', q .. 'hookdue', now, delivery)
-    redis.call('HSET', q .. 'hooktry', delivery, '0|' .. tenant)
-  end
+  for _, hook in ipairs(redis.call('HKEYS', q .. 'hooks:' .. tenant)) do post(hook, tenant, id, version) end
 end

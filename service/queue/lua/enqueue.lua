@@ -2,7 +2,7 @@
 -- ARGV: 1 id, 2 tenant, 3 pool, 4 priority, 5 max_attempts, 6 created, 7 deadline, 8 start deadline (ms; 0 = none),
 --   9 manifest key, 10 params, 11 input, 12 tags, 13 traceparent, 14 cost, 15 max_queued, 16 idempotency key ('' = none),
 --   17 fingerprint, 18 ms to keep the key, 19 '1' = recovered from the store, 20 random 0..999, 21 bytes of the inputs,
---   22 bytes that the tenant may have stored (0 = no bound), 23… hash and key of each input that may be copied from
+--   22 bytes that the tenant may have stored (0 = no bound), 23 tracestate ('' = none), 24… hash and key of each input that may be copied from
 -- Returns {'NEW'}, {'DUP'}, {'FULL'}, {'STORED'} or {'KEY', id of the job that has the key}.
 local id, tenant, pool, recovered = ARGV[1], ARGV[2], ARGV[3], ARGV[19] == '1'
 if redis.call('EXISTS', key(id), q .. 'tomb:' .. id) > 0 then return {'DUP'} end
@@ -26,6 +26,7 @@ redis.call('HSET', key(id), 'state', 'queued', 'tenant', tenant, 'pool', pool, '
   'created', ARGV[6], 'queued', int(now), 'deadline', ARGV[7], 'start_deadline', ARGV[8], 'manifest', ARGV[9],
   'params', ARGV[10], 'input', ARGV[11], 'tags', ARGV[12], 'trace', ARGV[13], 'cost', ARGV[14],
   'rank', int(rank_of(ARGV[4])), 'version', int(version), 'epoch', int(epoch), 'attempt', '0', 'lost', '0')
+if ARGV[23] ~= '' then redis.call('HSET', key(id), 'tstate', ARGV[23]) end
 hold(id, tenant, tonumber(ARGV[21]))
 redis.call('SADD', q .. 'pools', pool)
 count(pool, tenant, 'queued', 1)
@@ -37,7 +38,7 @@ for _, deadline in ipairs({number(ARGV[7]), number(ARGV[8])}) do
 end
 if first < math.huge then redis.call('ZADD', q .. 'deadline', first, id) end
 enter_flow(id, pool, tenant, redis.call('HGET', key(id), 'rank'))
-for i = 23, #ARGV - 1, 2 do
+for i = 24, #ARGV - 1, 2 do
   redis.call('SET', q .. 'input:' .. tenant .. ':' .. ARGV[i], ARGV[i + 1], 'PX', 604800000)
 end
 bump(id, 'state')

@@ -4,7 +4,5 @@
 if redis.call('HEXISTS', q .. 'hooks:' .. ARGV[1], ARGV[2]) == 0 then return 'NO_HOOK' end
 local j = fields(ARGV[3], 'version', 'tenant')
 if j[2] ~= ARGV[1] then return 'NO_JOB' end
-local delivery = ARGV[2] .. '|' .. ARGV[3] .. '|' .. j[1]
-redis.call('ZADD', q .. 'hookdue', now, delivery)
-redis.call('HSET', q .. 'hooktry', delivery, '0|' .. ARGV[1])
+post(ARGV[2], ARGV[1], ARGV[3], j[1])
 return 'OK'

@@ -26,7 +26,7 @@ static void write_keys(const char *format, ...)
     fclose(file);
 }
 
-static const struct key_limits defaults = {6000, 100, 0, 0, 1};
+static const struct key_limits defaults = {6000, 100, 0, 0, 50, 1};
 
 static const char *hex(const char *secret)
 {
