@@ -242,7 +242,7 @@ int main(int argc, char **argv)
     static struct app app;
     struct config config;
     struct err e;
-    int signals = -1, rc = 1, level;
+    int signals = -1, rc = 1;
 
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         config_help(CONFIG_API, stdout);
@@ -252,20 +252,15 @@ int main(int argc, char **argv)
         fprintf(stderr, "longanim-api: %s\n", e.detail);
         return 2;
     }
-    level = log_level_by_name(config.log_level);
-    log_init("api", level < 0 ? LOG_INFO : (enum log_level)level);
+    log_init("api", (enum log_level)log_level_by_name(config.log_level));
     if (fault_arm(config.fault, config.fault_enable, &e)) {
         fprintf(stderr, "longanim-api: %s\n", e.detail);
         config_free(&config);
         return 2;
     }
+    config_log(&config, CONFIG_API);
     notify_init(config.notify_socket, config.watchdog_us, config.alive_file);
     json_object_seed(0); /* before any thread */
-    if (strcmp(config.access_log, "all") && strcmp(config.access_log, "changes") && strcmp(config.access_log, "none")) {
-        fprintf(stderr, "longanim-api: LONGANIM_ACCESS_LOG is all, changes or none\n");
-        config_free(&config);
-        return 2;
-    }
     raise_descriptors();
     app.config = &config;
     app.started_ms = clock_mono_ms();

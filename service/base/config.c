@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -10,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { KIND_STR, KIND_INT, KIND_PIXELS };
+enum kind { KIND_STR, KIND_WORD, KIND_INT, KIND_PIXELS };
 
 struct row {
     enum kind kind;
@@ -19,15 +20,18 @@ struct row {
     int64_t fallback_int, min, max;
     int who;
     const char *doc;
+    const char *choices; /* of KIND_WORD: "a|b|c" */
 };
 
 static const struct row rows[] = {
 #define CONFIG_STR(field, env, flag, fallback, who, doc)                                                               \
-    {KIND_STR, offsetof(struct config, field), env, flag, fallback, 0, 0, 0, who, doc},
+    {KIND_STR, offsetof(struct config, field), env, flag, fallback, 0, 0, 0, who, doc, NULL},
+#define CONFIG_WORD(field, env, flag, fallback, choices, who, doc)                                                     \
+    {KIND_WORD, offsetof(struct config, field), env, flag, fallback, 0, 0, 0, who, doc, choices},
 #define CONFIG_INT(field, env, flag, fallback, min, max, who, doc)                                                     \
-    {KIND_INT, offsetof(struct config, field), env, flag, "", fallback, min, max, who, doc},
+    {KIND_INT, offsetof(struct config, field), env, flag, "", fallback, min, max, who, doc, NULL},
 #define CONFIG_PIXELS(field, env, flag, fallback, min, max, who, doc)                                                  \
-    {KIND_PIXELS, offsetof(struct config, field), env, flag, "", fallback, min, max, who, doc},
+    {KIND_PIXELS, offsetof(struct config, field), env, flag, "", fallback, min, max, who, doc, NULL},
 #include "base/config_table.h"
 };
 enum { ROWS = sizeof rows / sizeof *rows, FILE_MAX_BYTES = 256 * 1024 };
@@ -37,6 +41,11 @@ static const struct {
     const char *name;
 } programs[] = {{CONFIG_API, "api"},   {CONFIG_WORKER, "worker"}, {CONFIG_SERVE, "serve"},
                 {CONFIG_TOOL, "tool"}, {CONFIG_PROBE, "probe"},   {CONFIG_AUDIT, "audit"}};
+
+static bool is_text(const struct row *r)
+{
+    return r->kind == KIND_STR || r->kind == KIND_WORD;
+}
 
 static char **str_of(const struct config *c, const struct row *r)
 {
@@ -86,17 +95,51 @@ static int parse_number(const struct row *r, const char *text, int64_t *out)
     return 0;
 }
 
+static bool is_choice(const char *choices, const char *value)
+{
+    size_t length = strlen(value);
+    for (const char *at = choices; *at; at += strcspn(at, "|"), at += *at == '|')
+        if (strcspn(at, "|") == length && strncmp(at, value, length) == 0)
+            return true;
+    return false;
+}
+
+/* "a|b|c" as "a, b or c". */
+static void choices_text(const char *choices, char out[80])
+{
+    size_t used = 0;
+    for (const char *at = choices; *at && used < 60;) {
+        size_t length = strcspn(at, "|");
+        const char *next = at + length + (at[length] == '|');
+        const char *join = at == choices ? "" : *next ? ", " : " or ";
+        used += (size_t)snprintf(out + used, 80 - used, "%s%.*s", join, (int)length, at);
+        at = next;
+    }
+}
+
+static int set_text(struct config *c, const struct row *r, const char *value, const char *source, struct err *e)
+{
+    char choices[80];
+    if (!text_utf8_valid(value, strlen(value)))
+        return err_set_field(e, ERR_params_invalid, r->env, "%s (%s) is not UTF-8", r->env, source);
+    if (r->kind == KIND_WORD && value[0] == '\0')
+        value = r->fallback;
+    if (r->kind == KIND_WORD && !is_choice(r->choices, value)) {
+        choices_text(r->choices, choices);
+        return err_set_field(e, ERR_params_invalid, r->env, "%s (%s) must be %s, not %.60s", r->env, source, choices,
+                             value);
+    }
+    free(*str_of(c, r));
+    *str_of(c, r) = copy(value);
+    return 0;
+}
+
 static int set(struct config *c, const struct row *r, const char *value, const char *source, struct err *e)
 {
     int64_t number;
     const char *name = r->env;
-    if (r->kind == KIND_STR) {
-        if (!text_utf8_valid(value, strlen(value)))
-            return err_set_field(e, ERR_params_invalid, name, "%s (%s) is not UTF-8", name, source);
-        free(*str_of(c, r));
-        *str_of(c, r) = copy(value);
-        return 0;
-    }
+    if (is_text(r))
+        return set_text(c, r, value, source, e);
     if (value[0] == '\0') {
         *int_of(c, r) = r->fallback_int;
         return 0;
@@ -246,7 +289,7 @@ int config_read(struct config *out, int who, int *argc, char **argv, bool allow_
     struct config c = {0};
     const char *file = config_file_name(who, *argc, argv);
     for (int i = 0; i < ROWS; i++) {
-        if (rows[i].kind == KIND_STR)
+        if (is_text(&rows[i]))
             *str_of(&c, &rows[i]) = copy(rows[i].fallback);
         else
             *int_of(&c, &rows[i]) = rows[i].fallback_int;
@@ -270,14 +313,26 @@ fail:
 void config_free(struct config *c)
 {
     for (int i = 0; i < ROWS; i++)
-        if (rows[i].kind == KIND_STR)
+        if (is_text(&rows[i]))
             free(*str_of(c, &rows[i]));
     *c = (struct config){0};
 }
 
+/* What a number or a word may be; "" for free text. */
+static void range_text(const struct row *r, char out[80])
+{
+    out[0] = '\0';
+    if (r->kind == KIND_WORD)
+        choices_text(r->choices, out);
+    else if (r->kind != KIND_STR && r->max == INT64_MAX)
+        snprintf(out, 80, "≥ %lld", (long long)r->min);
+    else if (r->kind != KIND_STR)
+        snprintf(out, 80, "%lld to %lld", (long long)r->min, (long long)r->max);
+}
+
 static void fallback_text(const struct row *r, char *out, size_t size)
 {
-    if (r->kind == KIND_STR)
+    if (is_text(r))
         snprintf(out, size, "%s", r->fallback[0] ? r->fallback : "not set");
     else
         snprintf(out, size, "%lld", (long long)r->fallback_int);
@@ -285,19 +340,23 @@ static void fallback_text(const struct row *r, char *out, size_t size)
 
 void config_help(int who, FILE *file)
 {
-    char fallback[80];
+    char fallback[80], choices[80];
     for (int i = 0; i < ROWS; i++) {
         const struct row *r = &rows[i];
         if (!(r->who & who))
             continue;
         fallback_text(r, fallback, sizeof fallback);
-        fprintf(file, "  %-16s %-28s %s (%s)\n", r->flag, r->env, r->doc, fallback);
+        choices[0] = '\0';
+        if (r->kind == KIND_WORD)
+            choices_text(r->choices, choices);
+        fprintf(file, "  %-16s %-28s %s%s%s (%s)\n", r->flag, r->env, choices, choices[0] ? ": " : "", r->doc,
+                fallback);
     }
 }
 
 void config_doc(FILE *file)
 {
-    char fallback[80];
+    char fallback[80], range[80];
     fprintf(file,
             "# Settings\n\n"
             "Made from `service/base/config_table.h` by `make docs`; do not edit.\n\n"
@@ -309,12 +368,8 @@ void config_doc(FILE *file)
         const struct row *r = &rows[i];
         const char *separator = "";
         fallback_text(r, fallback, sizeof fallback);
-        fprintf(file, "| %s | %s | %s | ", r->env, r->flag, fallback);
-        if (r->kind != KIND_STR && r->max == INT64_MAX)
-            fprintf(file, "≥ %lld", (long long)r->min);
-        else if (r->kind != KIND_STR)
-            fprintf(file, "%lld to %lld", (long long)r->min, (long long)r->max);
-        fprintf(file, " | ");
+        range_text(r, range);
+        fprintf(file, "| %s | %s | %s | %s | ", r->env, r->flag, fallback, range);
         for (size_t p = 0; p < sizeof programs / sizeof *programs; p++) {
             if (!(r->who & programs[p].who))
                 continue;
@@ -329,10 +384,10 @@ void config_doc(FILE *file)
 static char *redact(const char *value)
 {
     const char *scheme = strstr(value, "://");
-    const char *at = scheme ? strchr(scheme, '@') : NULL;
-    const char *slash = scheme ? strchr(scheme + 3, '/') : NULL;
+    size_t authority = scheme ? strcspn(scheme + 3, "/") : 0;
+    const char *at = scheme ? memrchr(scheme + 3, '@', authority) : NULL; /* a password may hold one, too */
     struct buf b;
-    if (!at || (slash && slash < at))
+    if (!at)
         return copy(value);
     buf_init(&b, strlen(value) + 8);
     buf_add(&b, value, (size_t)(scheme + 3 - value));
@@ -346,7 +401,7 @@ char *config_text(const struct config *c, int who)
     for (int i = 0; i < ROWS; i++) {
         if (!(rows[i].who & who))
             continue;
-        if (rows[i].kind == KIND_STR) {
+        if (is_text(&rows[i])) {
             char *value = redact(*str_of(c, &rows[i]));
             json_put_str(object, rows[i].env, value);
             free(value);
@@ -357,6 +412,13 @@ char *config_text(const struct config *c, int who)
     char *text = json_text(object, false);
     json_decref(object);
     return text;
+}
+
+void config_log(const struct config *c, int who)
+{
+    char *text = config_text(c, who);
+    log_event(LOG_DEBUG, "settings", "values", "s", text, NULL);
+    free(text);
 }
 
 const char *config_secret(const char *env_name)

@@ -12,6 +12,7 @@
 
 struct config {
 #define CONFIG_STR(field, env, flag, fallback, who, doc) char *field;
+#define CONFIG_WORD(field, env, flag, fallback, choices, who, doc) char *field;
 #define CONFIG_INT(field, env, flag, fallback, min, max, who, doc) int64_t field;
 #define CONFIG_PIXELS(field, env, flag, fallback, min, max, who, doc) int64_t field; /* "4096x4096" or an integer */
 #include "base/config_table.h"
@@ -32,8 +33,10 @@ void config_free(struct config *c);
 void config_help(int who, FILE *file);
 void config_doc(FILE *file);
 
-/* The effective settings as one JSON object text, passwords in URLs replaced by "***"; malloc'ed. */
+/* The effective settings as one JSON object text, user and password in URLs replaced by "***"; malloc'ed. */
 char *config_text(const struct config *c, int who);
+/* The same as a line of the log, at level debug. */
+void config_log(const struct config *c, int who);
 
 /* A secret that only the environment may carry ("AWS_SECRET_ACCESS_KEY", …); NULL when not set or empty. Borrowed. */
 const char *config_secret(const char *env_name);

@@ -1,8 +1,11 @@
 /* config_table.h - the list of settings; included by config.h and config.c with the macros defined. One row each:
- * field, environment name, flag, default, [min, max,] programs that read it, meaning. An empty default of a string
- * means "not set". */
+ * field, environment name, flag, default, [min, max, | choices "a|b|c",] programs that read it, meaning. An empty
+ * default of a string means "not set". */
 #ifndef CONFIG_STR
 #define CONFIG_STR(...)
+#endif
+#ifndef CONFIG_WORD
+#define CONFIG_WORD(...)
 #endif
 #ifndef CONFIG_INT
 #define CONFIG_INT(...)
@@ -19,12 +22,12 @@ CONFIG_STR(store, "LONGANIM_STORE", "--store", "", CONFIG_API | CONFIG_WORKER | 
 CONFIG_STR(data, "LONGANIM_DATA", "--data", "", CONFIG_API | CONFIG_WORKER | CONFIG_SERVE | CONFIG_AUDIT, "folder for address files, scratch space and the embedded Redis and store")
 CONFIG_STR(models, "LONGANIM_MODELS", "--models", "", CONFIG_API | CONFIG_WORKER | CONFIG_SERVE | CONFIG_TOOL, "name=dir[,name=dir...]; the first is the default; not set: the shipped model")
 CONFIG_STR(device, "LONGANIM_DEVICE", "--device", "auto", CONFIG_WORKER | CONFIG_SERVE | CONFIG_TOOL, "cpu, cuda, cuda:N or auto")
-CONFIG_STR(dtype, "LONGANIM_DTYPE", "--dtype", "auto", CONFIG_WORKER | CONFIG_SERVE | CONFIG_TOOL, "type that the networks compute in: f32, bf16 or auto (f32 on a CPU, bf16 on a GPU)")
+CONFIG_WORD(dtype, "LONGANIM_DTYPE", "--dtype", "auto", "auto|f32|bf16", CONFIG_WORKER | CONFIG_SERVE | CONFIG_TOOL, "type that the networks compute in; auto: f32 on a CPU, bf16 on a GPU")
 CONFIG_INT(vram_budget, "LONGANIM_VRAM_BUDGET", "--vram-budget", 0, 0, INT64_MAX, CONFIG_WORKER | CONFIG_SERVE | CONFIG_TOOL, "bytes of device memory to stay within; 0 = all")
 CONFIG_INT(threads, "LONGANIM_THREADS", "--threads", 0, 0, 1024, CONFIG_WORKER | CONFIG_SERVE | CONFIG_TOOL, "CPU threads of the networks; 0 = one per core")
 CONFIG_STR(keys, "LONGANIM_KEYS", "--keys", "", CONFIG_API | CONFIG_SERVE, "file of API keys; not set: answers only on loopback")
 CONFIG_INT(rate_per_minute, "LONGANIM_RATE_PER_MINUTE", "", 6000, 0, 1000000000, CONFIG_API | CONFIG_SERVE, "requests of one key per minute; 0 = no limit; never without keys")
-CONFIG_STR(access_log, "LONGANIM_ACCESS_LOG", "", "changes", CONFIG_API | CONFIG_SERVE, "requests that get a line in the log: all, changes (what is not only read, what fails on our side, what takes a second) or none")
+CONFIG_WORD(access_log, "LONGANIM_ACCESS_LOG", "", "changes", "all|changes|none", CONFIG_API | CONFIG_SERVE, "requests that get a line in the log; changes: what is not only read, what fails on our side, what takes a second")
 CONFIG_STR(cors_origins, "LONGANIM_CORS_ORIGINS", "", "", CONFIG_API | CONFIG_SERVE, "origins whose pages may read answers, comma-separated; not set: none")
 CONFIG_INT(header_ms, "LONGANIM_HEADER_MS", "", 20000, 100, 30000, CONFIG_API | CONFIG_SERVE, "how long a connection may be idle or send its header")
 CONFIG_INT(body_window_ms, "LONGANIM_BODY_WINDOW_MS", "", 30000, 100, 60000, CONFIG_API | CONFIG_SERVE, "time over which a body must come at 16 kB/s or more")
@@ -53,7 +56,7 @@ CONFIG_INT(upload_age_ms, "LONGANIM_UPLOAD_AGE_MS", "", 86400000, 1000, INT64_MA
 CONFIG_INT(retention_ms, "LONGANIM_RETENTION_MS", "", 2592000000, 1000, INT64_MAX, CONFIG_API | CONFIG_WORKER | CONFIG_SERVE | CONFIG_AUDIT, "how long ended jobs and their results are kept")
 CONFIG_INT(webhook_allow_private, "LONGANIM_WEBHOOK_ALLOW_PRIVATE", "", 0, 0, 1, CONFIG_API | CONFIG_WORKER | CONFIG_SERVE, "1 = webhooks may go to loopback and private addresses (tests)")
 CONFIG_STR(server, "LONGANIM_SERVER", "--server", "http://127.0.0.1:8080", CONFIG_TOOL, "the API that submit, watch, get and the like talk to; its key comes from LONGANIM_API_KEY")
-CONFIG_STR(log_level, "LONGANIM_LOG", "--log", "info", CONFIG_API | CONFIG_WORKER | CONFIG_SERVE | CONFIG_PROBE | CONFIG_TOOL | CONFIG_AUDIT, "debug, info, warn or error")
+CONFIG_WORD(log_level, "LONGANIM_LOG", "--log", "info", "debug|info|warn|error", CONFIG_API | CONFIG_WORKER | CONFIG_SERVE | CONFIG_PROBE | CONFIG_TOOL | CONFIG_AUDIT, "least important lines that are written")
 CONFIG_STR(fault, "LONGANIM_FAULT", "", "", CONFIG_API | CONFIG_WORKER | CONFIG_SERVE, "for tests: point:die|stall|error[:nth][@file], a named point at which the program is to break")
 CONFIG_INT(fault_enable, "LONGANIM_FAULT_ENABLE", "", 0, 0, 1, CONFIG_API | CONFIG_WORKER | CONFIG_SERVE, "1 = LONGANIM_FAULT may be set; without it nothing starts with a fault")
 CONFIG_STR(otlp_endpoint, "OTEL_EXPORTER_OTLP_ENDPOINT", "", "", CONFIG_API | CONFIG_WORKER | CONFIG_SERVE, "http://host:port of an OpenTelemetry collector that takes OTLP over HTTP; not set: no traces; OTEL_EXPORTER_OTLP_HEADERS (name=value,...) goes along")
@@ -63,5 +66,6 @@ CONFIG_INT(watchdog_us, "WATCHDOG_USEC", "", 0, 0, INT64_MAX, CONFIG_API | CONFI
 CONFIG_STR(tmpdir, "TMPDIR", "", "/tmp", CONFIG_API | CONFIG_WORKER | CONFIG_SERVE | CONFIG_TOOL | CONFIG_PROBE, "folder for scratch files")
 /* clang-format on */
 #undef CONFIG_STR
+#undef CONFIG_WORD
 #undef CONFIG_INT
 #undef CONFIG_PIXELS

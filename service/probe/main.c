@@ -122,8 +122,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "longanim-probe: %s\n", e.detail);
         return 2;
     }
-    int level = log_level_by_name(c.log_level);
-    log_init("probe", level < 0 ? LOG_INFO : (enum log_level)level);
+    log_init("probe", (enum log_level)log_level_by_name(c.log_level));
     config_free(&c);
     return probe_serve(PROBE_SOCKET_FD);
 }

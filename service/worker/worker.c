@@ -203,6 +203,7 @@ int worker_run(const struct config *c, char **arguments, int argument_count)
     struct worker w = {.conf = c, .signal_fd = -1, .scratch.lock_fd = -1};
     struct err e = {0};
     char nonce[33] = "";
+    config_log(c, CONFIG_WORKER);
     notify_init(c->notify_socket, c->watchdog_us, c->alive_file);
     int failed = open_all(&w, arguments, argument_count, &e);
     if (failed) {

@@ -126,14 +126,30 @@ static void the_rest_is_left_for_the_caller(void **state)
     config_free(&c);
 }
 
+static void a_word_that_is_no_choice_is_refused_with_the_choices(void **state)
+{
+    struct config c;
+    struct err e;
+    (void)state;
+    assert_int_equal(read_args(&c, CONFIG_API, false, &e, "--log=verbose", NULL, NULL), -1);
+    assert_string_equal(e.field, "LONGANIM_LOG");
+    assert_non_null(strstr(e.detail, "debug, info, warn or error, not verbose"));
+    assert_int_equal(read_args(&c, CONFIG_API, false, &e, "--log=", NULL, NULL), 0);
+    assert_string_equal(c.log_level, "info");
+    config_free(&c);
+    assert_int_equal(read_args(&c, CONFIG_API, false, &e, "--log", "warn", NULL), 0);
+    assert_string_equal(c.log_level, "warn");
+    config_free(&c);
+}
+
 static void passwords_are_not_shown(void **state)
 {
     struct config c;
     struct err e;
     (void)state;
-    assert_int_equal(read_args(&c, CONFIG_API, false, &e, "--redis=redis://user:secret@host:6379/1", NULL, NULL), 0);
+    assert_int_equal(read_args(&c, CONFIG_API, false, &e, "--redis=redis://user:sec@ret@host:6379/1", NULL, NULL), 0);
     char *text = config_text(&c, CONFIG_API);
-    assert_null(strstr(text, "secret"));
+    assert_null(strstr(text, "ret@"));
     assert_non_null(strstr(text, "redis://***@host:6379/1"));
     free(text);
     config_free(&c);
@@ -165,6 +181,7 @@ int main(void)
         cmocka_unit_test(bad_values_name_the_setting_and_its_source),
         cmocka_unit_test(pixels_are_a_size_or_a_number),
         cmocka_unit_test(the_rest_is_left_for_the_caller),
+        cmocka_unit_test(a_word_that_is_no_choice_is_refused_with_the_choices),
         cmocka_unit_test(passwords_are_not_shown),
         cmocka_unit_test(the_page_of_settings_is_current),
     };
