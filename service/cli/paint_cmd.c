@@ -317,7 +317,9 @@ static int close_outputs(struct paint_cmd *c, int64_t last_duration, struct err 
     c->writer = NULL;
     if (media_writer_close(writer, last_duration, e) != 0)
         return -1;
-    if (c->planes_folder && (planes_close(&c->planes, e) != 0 || planes_palette(c->paint, c->planes_folder, e) != 0))
+    if (c->planes_folder &&
+        (planes_close(&c->planes, e) != 0 ||
+         planes_palette(c->paint, exposed(c) ? c->exposure.shown : NULL, frames_out(c), c->planes_folder, e) != 0))
         return -1;
     return c->sheet ? contact_write(&c->contact, c->sheet, e) : 0;
 }

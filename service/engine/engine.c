@@ -34,6 +34,7 @@ static void run_free(struct engine__run *r)
     free(r->names);
     free(r->pts);
     exposure_fini(&r->exposure);
+    drawings_fini(&r->drawings);
     timesheet_fini(&r->sheet);
     free(r->palette);
     free(r->segments);

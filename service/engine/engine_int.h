@@ -2,6 +2,7 @@
 #ifndef LONGANIM_ENGINE_ENGINE_INT_H
 #define LONGANIM_ENGINE_ENGINE_INT_H
 
+#include "engine/drawings.h"
 #include "engine/engine.h"
 #include "engine/eta.h"
 #include "engine/model_lib.h"
@@ -39,13 +40,14 @@ struct engine__run {
     /* survey: what the files are */
     struct media_info info;
     int32_t time_base_num, time_base_den;
-    int64_t decoded;          /* frames of the input: counted, not believed */
-    int64_t frames;           /* those that the networks see: all, or one per drawing when there is a timesheet */
-    int64_t *pts;             /* per frame of the result, rising, in time_base */
-    int64_t last_long;        /* duration of the last frame, in time_base */
-    char **names;             /* per decoded frame for zips, else NULL */
-    struct timesheet sheet;   /* frames 0 = none */
-    struct exposure exposure; /* keep is NULL without a timesheet */
+    int64_t decoded;        /* frames of the input: counted, not believed */
+    int64_t frames;         /* those that the networks see: one of each drawing */
+    int64_t *pts;           /* per frame of the result, rising, in time_base */
+    int64_t last_long;      /* duration of the last frame, in time_base */
+    char **names;           /* per decoded frame for zips, else NULL */
+    struct timesheet sheet; /* frames 0 = none */
+    struct drawings drawings;
+    struct exposure exposure; /* by the timesheet, or (from the plan on) of frames that are held; keep NULL = neither */
     struct palette *palette;  /* given by the user, or NULL; owned */
     char palette_sha256[HASH_HEX_SIZE], timesheet_sha256[HASH_HEX_SIZE];
     int64_t palette_bytes, timesheet_bytes;
@@ -78,6 +80,11 @@ struct engine__run {
     const char *snapped; /* "none", "flat" or "smooth" */
     struct engine_result result;
 };
+
+/* Which frames the networks see, by the timesheet; prints: of as many frames as it has. */
+int engine__expose(struct engine__run *r, const uint8_t *prints, struct err *e);
+/* The same by what the survey found to be held, if the model is one that should not see a drawing twice. */
+int engine__hold(struct engine__run *r, struct err *e);
 
 /* Where the progress of the stages ends, in millionths of the whole. */
 enum { SURVEY_PPM = 20000, RENDER_PPM = 950000 /* begins */, SNAP_PPM = 970000, WRITTEN_PPM = 995000 };

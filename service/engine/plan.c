@@ -63,8 +63,11 @@ static int hash_plan(struct engine__run *r, struct err *e)
     json_array_append_new(inputs, json_safe_string(r->video_sha256));
     for (int i = 0; i < r->job->reference_count; i++)
         json_array_append_new(inputs, json_safe_string(r->reference_sha256[i]));
-    if (r->exposure.keep)
-        json_array_append_new(inputs, json_safe_string(r->timesheet_sha256));
+    if (r->exposure.keep) {
+        char kept[HASH_HEX_SIZE];
+        hash_bytes(r->exposure.keep, (size_t)r->exposure.frames * sizeof *r->exposure.keep, kept);
+        json_array_append_new(inputs, json_safe_string(kept));
+    }
     json_put_int(all, "format", 1);
     json_put(all, "params", params);
     json_put(all, "model", model);
@@ -116,6 +119,8 @@ int engine__plan(struct engine__run *r, struct err *e)
     if (engine__progress(r, "load", SURVEY_PPM, 0, 0, 0, e) != 0)
         return -1;
     if (engine__model(r->g, r->job->params->model, &r->model, &r->model_row, e) != 0)
+        return -1;
+    if (engine__hold(r, e) != 0)
         return -1;
     fill(r);
     struct mdl_plan plan;

@@ -48,6 +48,7 @@ void planes_fini(struct planes *p)
 
 void planes_offer(struct planes *p, struct paint_planes *to)
 {
+    p->ordered = false;
     to->line = p->pixels[PLANES_LINE];
     to->paint = p->pixels[PLANES_PAINT];
     to->region_ids = (uint16_t *)(void *)p->pixels[PLANES_REGIONS];
@@ -67,7 +68,9 @@ static void to_big_endian(uint8_t *plane, size_t pixels)
 
 int planes_put(struct planes *p, int32_t width, int32_t height, const char *name, struct err *e)
 {
-    to_big_endian(p->pixels[PLANES_REGIONS], (size_t)width * (size_t)height);
+    if (!p->ordered)
+        to_big_endian(p->pixels[PLANES_REGIONS], (size_t)width * (size_t)height);
+    p->ordered = true;
     for (int i = 0; i < PLANES_KINDS; i++)
         if (media_writer_put(p->writers[i], p->pixels[i], p->frames, name, e) != 0)
             return -1;
@@ -86,13 +89,13 @@ int planes_close(struct planes *p, struct err *e)
     return 0;
 }
 
-int planes_palette(const struct paint *paint, const char *folder, struct err *e)
+int planes_palette(const struct paint *paint, const int32_t *shown, int64_t frames, const char *folder, struct err *e)
 {
     char path[FS_PATH_MAX];
     struct buf b;
     buf_init(&b, REPORT_MAX);
-    int failed = fs_join(path, folder, PLANES_PALETTE, e) != 0 || paint_palette_json(paint, &b, e) != 0 ||
-                 fs_write_atomic(path, b.data, b.size, e) != 0;
+    int failed = fs_join(path, folder, PLANES_PALETTE, e) != 0 ||
+                 paint_palette_json(paint, shown, frames, &b, e) != 0 || fs_write_atomic(path, b.data, b.size, e) != 0;
     buf_free(&b);
     return failed ? -1 : 0;
 }

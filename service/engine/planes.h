@@ -16,6 +16,7 @@ struct planes {
     struct media_writer *writers[PLANES_KINDS];
     uint8_t *pixels[PLANES_KINDS];
     int64_t frames; /* written so far */
+    bool ordered;   /* the regions have their bytes as PNG wants them */
 };
 
 /* Opens the four files in a folder that exists. On failure, and in the end, planes_fini. */
@@ -25,13 +26,13 @@ void planes_fini(struct planes *p); /* removes files that are not closed; a zero
 /* Lets paint_render fill the planes. */
 void planes_offer(struct planes *p, struct paint_planes *to);
 
-/* Writes what was filled. name: inside the zips, or NULL. */
+/* Writes what was filled, as often as it is called. name: inside the zips, or NULL. */
 int planes_put(struct planes *p, int32_t width, int32_t height, const char *name, struct err *e);
 
 /* Ends the files. */
 int planes_close(struct planes *p, struct err *e);
 
-/* palette.json of a decided shot into a folder. */
-int planes_palette(const struct paint *paint, const char *folder, struct err *e);
+/* palette.json of a decided shot into a folder; shown and frames as for paint_palette_json. */
+int planes_palette(const struct paint *paint, const int32_t *shown, int64_t frames, const char *folder, struct err *e);
 
 #endif

@@ -59,6 +59,7 @@ static json_t *inputs_json(const struct engine__run *r)
     json_put_int(video, "width", r->info.width);
     json_put_int(video, "height", r->info.height);
     json_put_int(video, "frames", r->decoded);
+    json_put_int(video, "drawings", r->frames);
     json_put(video, "fps", rational(r->info.fps_num, r->info.fps_den));
     json_put_bool(video, "variable_rate", r->info.variable_rate);
     json_put_int(video, "rotation", r->info.rotation);
@@ -77,7 +78,7 @@ static json_t *inputs_json(const struct engine__run *r)
     json_put(o, "references", references);
     if (r->palette)
         json_put(o, "palette", palette_json(r));
-    if (r->exposure.keep)
+    if (r->sheet.frames > 0)
         json_put(o, "timesheet", timesheet_json(r));
     return o;
 }

@@ -147,18 +147,23 @@ static int render_frame(struct engine__run *r, struct canvas *c, int64_t i, stru
 
 /* ---- what comes beside the result ---- */
 
-/* Of every frame that the networks saw, under the name of the input's frame. */
+/* Of every frame of the input, under its name; with a timesheet of every drawing that was painted. */
 static int write_planes(struct engine__run *r, struct canvas *c, struct err *e)
 {
     char name[1100];
     const uint8_t *from;
-    int64_t input = r->skip_first;
+    int64_t i = -1;
     if (planes_open(&c->planes, r->job->work_dir, r->info.width, r->info.height, e) != 0)
         return -1;
-    for (int64_t i = 0; i < r->plan.frames; i++, input++) {
-        while (r->exposure.keep && !r->exposure.keep[input])
-            input++;
-        if (shot_frame(c->shot, i, &from, e) != 0 || snap_frame(c->snap, i, from, &c->planes, &from, e) != 0 ||
+    for (int64_t input = r->skip_first; input < r->decoded; input++) {
+        bool again = r->exposure.keep && !r->exposure.keep[input];
+        if (again && r->sheet.frames > 0)
+            continue;
+        i += !again;
+        if (i == r->plan.frames)
+            break;
+        if ((!again &&
+             (shot_frame(c->shot, i, &from, e) != 0 || snap_frame(c->snap, i, from, &c->planes, &from, e) != 0)) ||
             planes_put(&c->planes, r->info.width, r->info.height, zip_name(r, input, name, sizeof name), e) != 0 ||
             engine__progress(r, "planes", WRITTEN_PPM, 0, 0, r->result.frames, e) != 0)
             return -1;
@@ -173,7 +178,7 @@ static int write_artifacts(struct engine__run *r, struct canvas *c, struct err *
     snprintf(to->artifact_dir, sizeof to->artifact_dir, "%s", r->job->work_dir);
     if (!c->snap)
         return 0;
-    if (snap_palette(c->snap, r->job->work_dir, e) != 0)
+    if (snap_palette(c->snap, exposed(r) ? r->exposure.shown : NULL, to->frames, r->job->work_dir, e) != 0)
         return -1;
     to->artifacts = 1 << ENGINE_PALETTE;
     if (!r->job->params->output_planes)

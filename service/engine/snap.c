@@ -195,7 +195,7 @@ int64_t snap_first(const struct snap *s, int64_t index)
     return d.first_frame;
 }
 
-int snap_palette(const struct snap *s, const char *folder, struct err *e)
+int snap_palette(const struct snap *s, const int32_t *shown, int64_t frames, const char *folder, struct err *e)
 {
-    return planes_palette(s->paint, folder, e);
+    return planes_palette(s->paint, shown, frames, folder, e);
 }

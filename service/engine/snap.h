@@ -27,7 +27,7 @@ int snap_frame(struct snap *s, int64_t index, const uint8_t *proposal, struct pl
 /* The first of the frames that show the same drawing as `index`; all of them look the same. */
 int64_t snap_first(const struct snap *s, int64_t index);
 
-/* palette.json into a folder. */
-int snap_palette(const struct snap *s, const char *folder, struct err *e);
+/* palette.json into a folder; shown and frames as for paint_palette_json. */
+int snap_palette(const struct snap *s, const int32_t *shown, int64_t frames, const char *folder, struct err *e);
 
 #endif

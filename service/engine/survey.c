@@ -97,6 +97,8 @@ static int survey_frames(struct engine__run *r, struct media_reader *reader, uin
             break;
         if (prints && r->decoded < r->sheet.frames)
             exposure_print(rgb, f.width, f.height, prints + r->decoded * EXPOSURE_PRINT);
+        if (!prints && drawings_offer(&r->drawings, &f, e) != 0)
+            return -1;
         if (look && r->decoded % LOOK_EVERY == 0 && r->decoded < LOOK_UNTIL && votes.lines + votes.color < LOOKS)
             lineart_vote(&votes, lineart_detect(rgb, f.width, f.height));
         if (keep_times(r, &f, &capacity, e) != 0)
@@ -110,29 +112,6 @@ static int survey_frames(struct engine__run *r, struct media_reader *reader, uin
         return err_set(e, ERR_media_no_video, "the video has no frame");
     bool lines = look ? lineart_verdict(&votes) == LINEART_LINES : r->job->params->input == INPUT_LINEART;
     r->input_kind = lines ? MDL_INPUT_LINEART : MDL_INPUT_COLOR;
-    return 0;
-}
-
-/* Which of the frames the networks see, and when the result shows which. */
-static int expose(struct engine__run *r, const uint8_t *prints, struct err *e)
-{
-    if (r->job->params->profile == PROFILE_REFERENCE)
-        return err_set_field(e, ERR_params_invalid, "timesheet", "the profile reference knows no timesheets");
-    if (exposure_init(&r->exposure, &r->sheet, (int32_t)r->decoded, (const char *const *)(void *)r->names, e) != 0 ||
-        exposure_check(&r->exposure, prints, e) != 0)
-        return -1;
-    if (r->exposure.shown_count > r->g->conf.limits.frames)
-        return err_set(e, ERR_media_too_many_frames, "the timesheet has more than %lld frames",
-                       (long long)r->g->conf.limits.frames);
-    r->frames = r->exposure.kept;
-    if (r->exposure.kind == EXPOSURE_FRAMES || r->exposure.shown_count <= r->decoded)
-        return 0;
-    int64_t *pts = realloc(r->pts, (size_t)r->exposure.shown_count * sizeof *pts);
-    if (!pts)
-        return err_set(e, ERR_internal, "out of memory");
-    for (int64_t i = 0; i < r->exposure.shown_count; i++)
-        pts[i] = i;
-    r->pts = pts;
     return 0;
 }
 
@@ -153,6 +132,7 @@ static int survey_video(struct engine__run *r, struct err *e)
     } else {
         media_reader_time_base(reader, &r->time_base_num, &r->time_base_den);
     }
+    drawings_init(&r->drawings, r->job->params, &r->info);
     rgb = malloc((size_t)r->info.width * (size_t)r->info.height * 3);
     if (r->sheet.frames > 0)
         prints = malloc((size_t)r->sheet.frames * EXPOSURE_PRINT);
@@ -162,7 +142,7 @@ static int survey_video(struct engine__run *r, struct err *e)
     }
     failed = survey_frames(r, reader, rgb, prints, e);
     if (!failed && prints)
-        failed = expose(r, prints, e);
+        failed = engine__expose(r, prints, e);
 out:
     media_reader_close(reader);
     free(rgb);

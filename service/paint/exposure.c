@@ -147,6 +147,52 @@ int exposure_init(struct exposure *out, const struct timesheet *sheet, int32_t f
     return failed ? -1 : 0;
 }
 
+int exposure_holds(struct exposure *out, const bool *held, int32_t frames, struct err *e)
+{
+    struct exposure x = {.kind = EXPOSURE_FRAMES};
+    if (allocate(&x, frames, frames, e) != 0) {
+        exposure_fini(&x);
+        return -1;
+    }
+    int32_t first = 0;
+    for (int32_t i = 0; i < frames; i++) {
+        x.keep[i] = i == 0 || !held[i];
+        if (x.keep[i]) {
+            first = i;
+            x.kept++;
+        }
+        x.first[i] = first;
+        x.shown[i] = x.kept - 1;
+    }
+    *out = x;
+    return 0;
+}
+
+int exposure_drop_hidden(struct exposure *x, struct err *e)
+{
+    int32_t *number = malloc((size_t)x->frames * sizeof *number);
+    if (!number)
+        return err_set(e, ERR_internal, "no memory for a timesheet");
+    memset(x->keep, 0, (size_t)x->frames * sizeof *x->keep);
+    for (int32_t f = 0; f < x->shown_count; f++)
+        if (x->first[f] >= 0)
+            x->keep[x->first[f]] = true;
+    x->kept = 0;
+    for (int32_t i = 0; i < x->frames; i++) {
+        number[i] = x->kept;
+        x->kept += x->keep[i];
+    }
+    for (int32_t f = 0; f < x->shown_count; f++)
+        if (x->first[f] >= 0)
+            x->shown[f] = number[x->first[f]];
+    if (x->kept == 0) {
+        x->keep[0] = true;
+        x->kept = 1;
+    }
+    free(number);
+    return 0;
+}
+
 void exposure_fini(struct exposure *x)
 {
     free(x->keep);

@@ -1,5 +1,5 @@
-/* exposure.h - a timesheet put against the frames that came with it: which of them are looked at, and what is shown
- * when.
+/* exposure.h - which of a shot's frames are looked at, and what is shown when: a timesheet put against the frames that
+ * came with it, or frames that show the drawing before them again.
  *
  * Two kinds of input go with a sheet. A shot that is as long as the sheet shows every frame (EXPOSURE_FRAMES): the
  * first frame of each drawing is kept, the others show it again, and are checked against it, because a sheet that lies
@@ -31,6 +31,10 @@ struct exposure {
  * what is missing. */
 int exposure_init(struct exposure *x, const struct timesheet *sheet, int32_t frames, const char *const *names,
                   struct err *e);
+/* Without a sheet (EXPOSURE_FRAMES): frame i shows the drawing of the frame before it again where held[i]. */
+int exposure_holds(struct exposure *out, const bool *held, int32_t frames, struct err *e);
+/* Leaves out the frames that are never shown; one stays in any case. */
+int exposure_drop_hidden(struct exposure *x, struct err *e);
 void exposure_fini(struct exposure *x);
 
 /* ---- are frames that show one drawing alike? ---- */

@@ -109,7 +109,8 @@ struct paint_drawing {
 /* The drawing that a frame shows: identical consecutive frames are one. */
 int paint_drawing(const struct paint *p, int64_t frame, struct paint_drawing *out);
 
-/* palette.json: colours with names and areas, over the shot and per frame. Appends to `out`. */
-int paint_palette_json(const struct paint *p, struct buf *out, struct err *e);
+/* palette.json: colours with names and areas, over the shot and per drawing. shown: for each of `frames` frames which
+ * of the painted ones it shows, -1 = nothing; NULL = every painted one is shown once. Appends to `out`. */
+int paint_palette_json(const struct paint *p, const int32_t *shown, int64_t frames, struct buf *out, struct err *e);
 
 #endif

@@ -1,4 +1,5 @@
 /* shot.c - a shot from its first frame to the decision: pass 1 of paint.h. */
+#include "paint/holds.h"
 #include "paint/paint_int.h"
 
 #include <math.h>
@@ -9,7 +10,6 @@
 #define SIDE_MAX 65536
 #define RECORDS_MAX 24000000 /* from half of this on, only the largest regions of a drawing are told apart */
 #define REGIONS_LATE 1024
-#define BLOCK 16 /* held frames are compared in blocks of so many pixels squared */
 
 void paint_conf_init(struct paint_conf *c, int32_t width, int32_t height)
 {
@@ -158,39 +158,11 @@ static int grow(void **at, int64_t count, int64_t *capacity, size_t size)
     return 0;
 }
 
-/* Do two rows of blocks differ in more than single pixels? One that moves differs along a whole line. */
-static bool rows_alike(const uint8_t *a, const uint8_t *b, int32_t width, int32_t rows, int32_t channels, int tolerance)
-{
-    for (int32_t x0 = 0; x0 < width; x0 += BLOCK) {
-        int32_t x1 = x0 + BLOCK < width ? x0 + BLOCK : width, different = 0;
-        for (int32_t y = 0; y < rows; y++) {
-            int64_t row = (int64_t)y * width;
-            for (int32_t x = x0; x < x1; x++) {
-                bool far = false;
-                for (int64_t i = (row + x) * channels; i < (row + x + 1) * channels; i++)
-                    far |= abs(a[i] - b[i]) > tolerance;
-                different += far;
-            }
-        }
-        if (different > BLOCK / 2)
-            return false;
-    }
-    return true;
-}
-
-/* Compared with the drawing's first frame, so that slow motion adds up until it is a new drawing. */
 static bool same_lines(const struct paint *p, const struct paint_image *lines)
 {
-    int64_t row = (int64_t)lines->width * lines->channels;
-    if (p->frame_count == 0 || p->last_channels != lines->channels)
-        return false;
-    if (p->conf.hold_tolerance <= 0)
-        return memcmp(p->last_lines, lines->pixels, (size_t)(row * lines->height)) == 0;
-    for (int32_t y = 0; y < lines->height; y += BLOCK)
-        if (!rows_alike(p->last_lines + row * y, lines->pixels + row * y, lines->width,
-                        lines->height - y < BLOCK ? lines->height - y : BLOCK, lines->channels, p->conf.hold_tolerance))
-            return false;
-    return true;
+    return p->frame_count > 0 && p->last_channels == lines->channels &&
+           holds_same(p->last_lines, lines->pixels, lines->width, lines->height, lines->channels,
+                      p->conf.hold_tolerance);
 }
 
 static int make_room(struct paint *p, int32_t regions)

@@ -261,6 +261,47 @@ def test_a_timesheet_colours_each_drawing_once(tmp_path):
         assert len(content) == 16 and content[::2] == content[1::2] and len(set(content)) == 8
 
 
+def test_a_held_drawing_goes_through_the_networks_once(tmp_path):
+    """Line art on twos: six drawings for the networks, twelve frames out, each pair alike to the byte, planes for each."""
+    make_zip(tmp_path / "in.zip", 6)
+    with zipfile.ZipFile(tmp_path / "in.zip") as archive:
+        drawn = [archive.read(name) for name in archive.namelist()]
+    with zipfile.ZipFile(tmp_path / "twos.zip", "w") as archive:
+        for n in range(12):
+            archive.writestr(f"A{n + 1:04d}.png", drawn[n // 2])
+    for snap in ("none", "auto"):
+        done = colorize(tmp_path, tmp_path / "twos.zip", f"{snap}.zip", TINY, output__snap=snap, steps=1,
+                        receipt=tmp_path / "receipt.json", planes=tmp_path / snap)
+        assert done.returncode == 0, done.stderr
+        receipt = json.loads((tmp_path / "receipt.json").read_text())
+        assert receipt["inputs"]["video"]["drawings"] == sum(s["frames"] for s in receipt["plan"]["segments"]) == 6
+        with zipfile.ZipFile(tmp_path / f"{snap}.zip") as archive:
+            names, content = archive.namelist(), [archive.read(name) for name in archive.namelist()]
+        assert names == [f"A{n + 1:04d}.png" for n in range(12)]
+        assert content[::2] == content[1::2] and len(set(content)) == 6
+    with zipfile.ZipFile(tmp_path / "auto" / "regions.zip") as archive:
+        assert archive.namelist() == names
+        content = [archive.read(name) for name in names]
+    assert content[::2] == content[1::2]
+    palette = json.loads((tmp_path / "auto" / "palette.json").read_text())
+    assert palette["frames"] == 12 and [a["first_frame"] for a in palette["areas"]] == [0, 2, 4, 6, 8, 10]
+    # Colour that stands still is no drawing.
+    done = colorize(tmp_path, tmp_path / "twos.zip", "all.zip", TINY, steps=1, receipt=tmp_path / "receipt.json", input="color")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "receipt.json").read_text())["inputs"]["video"]["drawings"] == 12
+
+
+def test_drawings_that_the_sheet_never_shows_are_not_coloured(tmp_path):
+    make_zip(tmp_path / "cel.zip", 6, names=[f"A{n + 1}.png" for n in range(6)])
+    sheet = make_timesheet(tmp_path / "cut.xdts", ["2", "2", None, "5"])
+    for out, drawings, shown in (("out.mp4", 2, 4), ("out.zip", 6, 6)):
+        done = colorize(tmp_path, tmp_path / "cel.zip", out, timesheet=sheet, receipt=tmp_path / "receipt.json")
+        assert done.returncode == 0, done.stderr
+        receipt = json.loads((tmp_path / "receipt.json").read_text())
+        assert receipt["inputs"]["timesheet"]["drawings"] == sum(s["frames"] for s in receipt["plan"]["segments"]) == drawings
+        assert receipt["result"]["frames"] == shown
+
+
 def test_palette_and_planes_come_with_a_shot(tmp_path):
     video = make_video(tmp_path / "in.mkv", 6)
     palette = tmp_path / "colours.json"

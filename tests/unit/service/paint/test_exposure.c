@@ -106,6 +106,46 @@ static void frames_that_are_not_the_drawing_are_found(void **state)
     timesheet_fini(&t);
 }
 
+static void held_frames_show_the_frame_before_them(void **state)
+{
+    static const bool held[6] = {false, true, false, true, true, false};
+    static const int32_t shown[6] = {0, 0, 1, 1, 1, 2}, first[6] = {0, 0, 2, 2, 2, 5};
+    struct exposure x;
+    struct err e;
+    (void)state;
+    assert_int_equal(exposure_holds(&x, held, 6, &e), 0);
+    assert_int_equal(x.kind, EXPOSURE_FRAMES);
+    assert_int_equal(x.kept, 3);
+    assert_memory_equal(x.shown, shown, sizeof shown);
+    assert_memory_equal(x.first, first, sizeof first);
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(x.keep[i], !held[i]);
+    exposure_fini(&x);
+}
+
+static void drawings_that_are_never_shown_can_be_dropped(void **state)
+{
+    static const char *const names[4] = {"A1.png", "A2.png", "A3.png", "A4.png"};
+    static const bool keep[4] = {false, true, false, true}, one[4] = {true, false, false, false};
+    static const int32_t shown[5] = {-1, 1, 1, 0, -1};
+    struct timesheet t = sheet_of("-442-");
+    struct exposure x;
+    struct err e;
+    (void)state;
+    assert_int_equal(exposure_init(&x, &t, 4, names, &e), 0);
+    assert_int_equal(x.kept, 4);
+    assert_int_equal(exposure_drop_hidden(&x, &e), 0);
+    assert_int_equal(x.kept, 2);
+    assert_memory_equal(x.keep, keep, sizeof keep);
+    assert_memory_equal(x.shown, shown, sizeof shown);
+    for (int f = 0; f < 5; f++)
+        x.first[f] = -1;
+    assert_int_equal(exposure_drop_hidden(&x, &e), 0);
+    assert_memory_equal(x.keep, one, sizeof one);
+    exposure_fini(&x);
+    timesheet_fini(&t);
+}
+
 static void a_print_of_few_pixels_is_safe(void **state)
 {
     uint8_t rgb[3] = {1, 2, 3}, print[EXPOSURE_PRINT];
@@ -122,6 +162,8 @@ int main(void)
         cmocka_unit_test(a_zip_of_drawings_is_shown_as_the_sheet_says),
         cmocka_unit_test(a_sheet_that_fits_nothing_says_what_is_missing),
         cmocka_unit_test(frames_that_are_not_the_drawing_are_found),
+        cmocka_unit_test(held_frames_show_the_frame_before_them),
+        cmocka_unit_test(drawings_that_are_never_shown_can_be_dropped),
         cmocka_unit_test(a_print_of_few_pixels_is_safe),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -490,12 +490,20 @@ static void the_report_counts_every_pixel_of_paint(void **state)
     shot_open(&s, NULL);
     shot_observe(&s);
     buf_init(&b, 1 << 20);
-    assert_int_equal(paint_palette_json(s.paint, &b, &e), 0);
+    assert_int_equal(paint_palette_json(s.paint, NULL, 0, &b, &e), 0);
     assert_non_null(strstr(b.data, "\"frames\":4,\"drawings\":2"));
     assert_non_null(strstr(b.data, "\"first_frame\":2"));
     buf_free(&b);
+    /* The second drawing is shown at frames 1, 2 and 4, the first one at none. */
+    static const int32_t shown[5] = {-1, 2, 3, -1, 2};
+    buf_init(&b, 1 << 20);
+    assert_int_equal(paint_palette_json(s.paint, shown, 5, &b, &e), 0);
+    assert_non_null(strstr(b.data, "\"frames\":5,\"drawings\":2"));
+    assert_non_null(strstr(b.data, "{\"first_frame\":-1,\"frames\":0,"));
+    assert_non_null(strstr(b.data, "{\"first_frame\":1,\"frames\":3,"));
+    buf_free(&b);
     buf_init(&b, 100);
-    assert_int_equal(paint_palette_json(s.paint, &b, &e), -1);
+    assert_int_equal(paint_palette_json(s.paint, NULL, 0, &b, &e), -1);
     buf_free(&b);
     shot_close(&s);
 }
