@@ -191,13 +191,6 @@ struct known_inputs {
     char keys[1 + MANIFEST_REFERENCES_MAX][QUEUE_KEY_SIZE]; /* of the video, then of the references; "" = none */
 };
 
-static int store_plain(struct creation *c, const struct spooled *file, struct manifest_file *f, const char *prefix,
-                       const char *name, struct err *e)
-{
-    snprintf(f->key, sizeof(f->key), "%.200sin/%s", prefix, name);
-    return store_put_file(c->app->store, f->key, file->path, f->sha256, true, e);
-}
-
 /* Where this caller's earlier jobs have the same files. Not to know is no harm. */
 static void find_known(struct creation *c, const struct manifest *m, struct worker *w, struct known_inputs *out)
 {
@@ -211,38 +204,57 @@ static void find_known(struct creation *c, const struct manifest *m, struct work
         log_err(LOG_DEBUG, "api.inputs_not_known", m->id, &e);
 }
 
-/* The same bytes are not stored twice for one caller: what an earlier job has is given a second name. */
-static int store_input(struct creation *c, const struct spooled *file, const struct manifest_file *f,
-                       const char *known_key, struct err *e)
-{
-    bool copied = false;
+struct items {
+    struct store_item list[STORE_ITEMS_MAX];
+    int count;
+};
 
-    if (known_key[0] && store_copy(c->app->store, known_key, f->key, &copied, e))
-        return -1;
-    return copied ? 0 : store_put_file(c->app->store, f->key, file->path, f->sha256, true, e);
+/* The same bytes are not stored twice for one caller: what an earlier job has is given a second name. */
+static void add_input(struct items *items, const struct spooled *file, struct manifest_file *f, const char *known_key,
+                      const char *prefix, const char *name)
+{
+    snprintf(f->key, sizeof(f->key), "%.200sin/%s", prefix, name);
+    items->list[items->count++] = (struct store_item){
+        .key = f->key, .same_as = known_key, .path = file->path, .sha256 = f->sha256, .consume = true};
 }
 
-static int store_inputs(struct creation *c, struct manifest *m, const char *prefix, struct worker *w, struct err *e)
+static void add_inputs(struct creation *c, struct manifest *m, const struct known_inputs *known, struct items *items)
+{
+    char prefix[MANIFEST_KEY_MAX], end[16], name[32];
+
+    manifest_prefix(m, prefix);
+    extension(m->video.container, end);
+    snprintf(name, sizeof(name), "video.%s", end);
+    add_input(items, &c->video, &m->video, known->keys[0], prefix, name);
+    for (int i = 0; i < c->reference_count; i++) {
+        extension(m->references[i].container, end);
+        snprintf(name, sizeof(name), "ref-%d.%s", i, end);
+        add_input(items, &c->references[i], &m->references[i], known->keys[i + 1], prefix, name);
+    }
+    if (c->palette.path[0])
+        add_input(items, &c->palette, &m->palette, NULL, prefix, "palette.bin");
+    if (c->timesheet.path[0])
+        add_input(items, &c->timesheet, &m->timesheet, NULL, prefix, "timesheet.xdts");
+}
+
+/* Inputs and manifest, in this order: a manifest promises that its inputs are there. */
+static int store_job(struct creation *c, struct manifest *m, struct worker *w, char manifest_key[MANIFEST_KEY_MAX],
+                     struct err *e)
 {
     struct known_inputs known;
-    char end[16];
+    struct items items = {.count = 0};
+    char *text = NULL;
+    int rc;
 
     find_known(c, m, w, &known);
-    extension(m->video.container, end);
-    snprintf(m->video.key, sizeof(m->video.key), "%.200sin/video.%s", prefix, end);
-    if (store_input(c, &c->video, &m->video, known.keys[0], e) ||
-        fault_err("api.create.video_stored", ERR_dependency_storage, e))
+    add_inputs(c, m, &known, &items);
+    if (ledger_manifest_text(m, manifest_key, &text, e))
         return -1;
-    for (int i = 0; i < c->reference_count; i++) {
-        struct manifest_file *f = &m->references[i];
-        extension(f->container, end);
-        snprintf(f->key, sizeof(f->key), "%.200sin/ref-%d.%s", prefix, i, end);
-        if (store_input(c, &c->references[i], f, known.keys[i + 1], e))
-            return -1;
-    }
-    if (c->palette.path[0] && store_plain(c, &c->palette, &m->palette, prefix, "palette.bin", e))
-        return -1;
-    return c->timesheet.path[0] ? store_plain(c, &c->timesheet, &m->timesheet, prefix, "timesheet.xdts", e) : 0;
+    items.list[items.count++] =
+        (struct store_item){.key = manifest_key, .sha256 = "", .data = text, .size = strlen(text)};
+    rc = store_put_all(c->app->store, items.list, items.count, e);
+    free(text);
+    return rc ? -1 : fault_err("api.create.manifest_stored", ERR_dependency_storage, e);
 }
 
 /* The manifest goes first: without it nothing makes a job of what is left. */
@@ -285,15 +297,10 @@ static int enqueue(struct creation *c, struct manifest *m, const char *key, stru
 /* 0 = the job is durable and queued; 1 = a request with the same key was faster; -1 = no job. */
 static int submit(struct creation *c, struct manifest *m, struct worker *w, struct err *e)
 {
-    struct ledger ledger = app_ledger(c->app, w->queue);
-    char prefix[MANIFEST_KEY_MAX], key[MANIFEST_KEY_MAX] = "";
+    char key[MANIFEST_KEY_MAX] = "";
     int rc = -1;
 
-    manifest_prefix(m, prefix);
-    if (store_inputs(c, m, prefix, w, e) == 0 &&
-        fault_err("api.create.inputs_stored", ERR_dependency_storage, e) == 0 &&
-        ledger_write_manifest(&ledger, m, key, e) == 0 &&
-        fault_err("api.create.manifest_stored", ERR_dependency_storage, e) == 0)
+    if (store_job(c, m, w, key, e) == 0)
         rc = enqueue(c, m, key, w, e);
     if (rc == 0)
         return 0;

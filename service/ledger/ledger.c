@@ -37,17 +37,28 @@ int ledger__write(const struct ledger *l, const char *key, json_t *take, struct 
     return result;
 }
 
-int ledger_write_manifest(const struct ledger *l, const struct manifest *m, char out_key[MANIFEST_KEY_MAX],
-                          struct err *e)
+int ledger_manifest_text(const struct manifest *m, char out_key[MANIFEST_KEY_MAX], char **out_text, struct err *e)
 {
     char prefix[MANIFEST_KEY_MAX], key[MANIFEST_KEY_MAX];
     manifest_prefix(m, prefix);
     if (manifest_sibling(prefix, LEDGER_MANIFEST, key) != 0)
         return err_set(e, ERR_internal, "key too long: %.200s", prefix);
-    if (ledger__write(l, key, manifest_json(m), e) != 0)
-        return -1;
+    json_t *object = manifest_json(m);
+    *out_text = json_text(object, false);
+    json_decref(object);
     memcpy(out_key, key, sizeof key);
     return 0;
+}
+
+int ledger_write_manifest(const struct ledger *l, const struct manifest *m, char out_key[MANIFEST_KEY_MAX],
+                          struct err *e)
+{
+    char *text;
+    if (ledger_manifest_text(m, out_key, &text, e) != 0)
+        return -1;
+    int result = store_put_bytes(l->store, out_key, text, strlen(text), e);
+    free(text);
+    return result;
 }
 
 int ledger_read_manifest(const struct ledger *l, const char *key, struct manifest *out, struct err *e)

@@ -68,6 +68,32 @@ int store_put_bytes(struct store *s, const char *key, const void *data, size_t s
     return check_key(key, e) == 0 ? s->ops->put_bytes(s->impl, key, data, size, e) : -1;
 }
 
+static int put_one(struct store *s, const struct store_item *i, struct err *e)
+{
+    bool copied = false;
+    if (i->same_as && i->same_as[0] && s->ops->copy(s->impl, i->same_as, i->key, &copied, e) != 0)
+        return -1;
+    if (copied)
+        return 0;
+    return i->path ? s->ops->put_file(s->impl, i->key, i->path, i->sha256, i->consume, e)
+                   : s->ops->put_bytes(s->impl, i->key, i->data, i->size, e);
+}
+
+int store_put_all(struct store *s, const struct store_item *list, int count, struct err *e)
+{
+    int result = count > 0 && count <= STORE_ITEMS_MAX ? 0 : err_set(e, ERR_internal, "%d objects at once", count);
+    for (int i = 0; i < count && result == 0; i++)
+        result = check_key(list[i].key, e) == 0 &&
+                         (!list[i].same_as || !list[i].same_as[0] || check_key(list[i].same_as, e) == 0)
+                     ? 0
+                     : -1;
+    if (result == 0 && s->ops->put_all)
+        return s->ops->put_all(s->impl, list, count, e);
+    for (int i = 0; i < count && result == 0; i++)
+        result = put_one(s, &list[i], e);
+    return result;
+}
+
 int store_copy(struct store *s, const char *from, const char *to, bool *copied, struct err *e)
 {
     return check_key(from, e) == 0 && check_key(to, e) == 0 ? s->ops->copy(s->impl, from, to, copied, e) : -1;

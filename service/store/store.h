@@ -31,6 +31,23 @@ int store_probe(struct store *s, struct err *e);
 int store_put_file(struct store *s, const char *key, const char *path, const char *sha256, bool consume, struct err *e);
 int store_put_bytes(struct store *s, const char *key, const void *data, size_t size, struct err *e);
 
+/* One of several objects. Its content: that of another object when there is one of that name, else a file, else bytes;
+ * as in the calls for one. */
+struct store_item {
+    const char *key;
+    const char *same_as; /* NULL or "" = none */
+    const char *path;    /* NULL = bytes */
+    const char *sha256;  /* of the file; "" = compute */
+    bool consume;        /* the file */
+    const void *data;
+    size_t size;
+};
+#define STORE_ITEMS_MAX 8
+/* Puts objects that belong together, in this order: one is not visible before those in front of it, and all are durable
+ * on return. For a folder that is much quicker than one by one. The folder that holds all keys must be the caller's
+ * alone. After an error some may be there. */
+int store_put_all(struct store *s, const struct store_item *list, int count, struct err *e);
+
 /* Makes `to` the same object as `from` without sending it again: a second name for the file, a copy inside the bucket.
  * *copied is false when `from` is not there or the back end cannot; then nothing was done. `to` lives by itself: either
  * may be deleted. */

@@ -1,6 +1,5 @@
-/* A folder. An object is written under .tmp/, synced, renamed to its place, and the folder synced, so it is whole and
- * durable or not there. Every path is resolved below the root without following links. Folders that become empty are
- * removed; a put that races with that makes them again. */
+/* A folder: paths, reading, removing; folder_put.c writes. Every path is resolved below the root without following
+ * links. Folders that become empty are removed; a put that races with that makes them again. */
 #include "store/folder_int.h"
 #include "store/store_int.h"
 
@@ -13,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,14 +20,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { TEMPORARY_SIZE = 64, RENAME_TRIES = 8 };
-
-struct folder {
-    char root[FS_PATH_MAX];
-    atomic_bool made; /* the root existed once; from then on its absence is an outage, not a new store */
-};
-
-static int fail(struct err *e, const char *verb, const char *what)
+int store__folder_fail(struct err *e, const char *verb, const char *what)
 {
     int cause = errno;
     enum err_code code = cause == ENOSPC || cause == EDQUOT ? ERR_storage_full : ERR_dependency_storage;
@@ -43,16 +34,16 @@ static int missing(const char *key, struct err *e)
 
 /* ---- paths ---- */
 
-static int open_root(struct folder *f, struct err *e)
+int store__folder_root(struct folder *f, struct err *e)
 {
     struct err why = {0};
     if (!f->made && fs_mkdirs(f->root, &why) != 0)
         return err_set(e, ERR_dependency_storage, "%s", why.detail);
     int fd = open(f->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        return fail(e, "open the store", f->root);
+        return store__folder_fail(e, "open the store", f->root);
     if (mkdirat(fd, ".tmp", 0700) != 0 && errno != EEXIST) {
-        fail(e, "write into", f->root);
+        store__folder_fail(e, "write into", f->root);
         close(fd);
         return -1;
     }
@@ -61,7 +52,7 @@ static int open_root(struct folder *f, struct err *e)
 }
 
 /* Opens the folder that holds `key`, making it when `make`; *name is the last component. -1 with errno. */
-static int open_parent(int root, const char *key, bool make, const char **name)
+int store__folder_parent(int root, const char *key, bool make, const char **name)
 {
     char part[STORE_KEY_MAX];
     const char *rest = key;
@@ -87,11 +78,11 @@ static int open_parent(int root, const char *key, bool make, const char **name)
 
 /* Full means less than min(5 %, 2 GiB) left once `bytes` more are written. Files take whole blocks, one at least: else
  * the probe would find room where no object fits any more. */
-static int check_space(int root, int64_t bytes, struct err *e)
+int store__folder_space(int root, int64_t bytes, struct err *e)
 {
     struct statvfs s;
     if (fstatvfs(root, &s) != 0)
-        return fail(e, "look at", "the store");
+        return store__folder_fail(e, "look at", "the store");
     int64_t block = (int64_t)s.f_frsize, free_bytes = (int64_t)s.f_bavail * block, total = (int64_t)s.f_blocks * block;
     int64_t reserve = total / 20 < ((int64_t)2 << 30) ? total / 20 : (int64_t)2 << 30;
     int64_t blocks = bytes > 0 ? (bytes - 1) / block + 1 : 1;
@@ -104,15 +95,15 @@ static int check_space(int root, int64_t bytes, struct err *e)
 static int folder_probe(void *s, struct err *e)
 {
     struct folder *f = s;
-    int root = open_root(f, e), result = -1;
-    char name[TEMPORARY_SIZE] = ".tmp/", suffix[33];
+    int root = store__folder_root(f, e), result = -1;
+    char name[64] = ".tmp/", suffix[33];
     if (root < 0)
         return -1;
     id_random_hex(suffix, 16);
     memcpy(name + 5, suffix, sizeof suffix);
-    if (check_space(root, 0, e) == 0) {
+    if (store__folder_space(root, 0, e) == 0) {
         int fd = openat(root, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        result = fd >= 0 && write(fd, "x", 1) == 1 ? 0 : fail(e, "write into", f->root);
+        result = fd >= 0 && write(fd, "x", 1) == 1 ? 0 : store__folder_fail(e, "write into", f->root);
         if (fd >= 0) {
             close(fd);
             unlinkat(root, name, 0);
@@ -122,80 +113,8 @@ static int folder_probe(void *s, struct err *e)
     return result;
 }
 
-/* ---- writing ---- */
-
-/* A file under .tmp/ on its way to its place. */
-struct draft {
-    int root, fd;
-    char name[TEMPORARY_SIZE];
-};
-
-static int draft_open(struct folder *f, struct draft *d, int64_t bytes, struct err *e)
-{
-    char suffix[33];
-    id_random_hex(suffix, 16);
-    snprintf(d->name, sizeof d->name, ".tmp/%s", suffix);
-    d->fd = -1;
-    d->root = open_root(f, e);
-    if (d->root < 0 || check_space(d->root, bytes, e) != 0)
-        return -1;
-    d->fd = openat(d->root, d->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    return d->fd >= 0 ? 0 : fail(e, "create", d->name);
-}
-
-static void draft_close(struct draft *d)
-{
-    if (d->fd >= 0) {
-        close(d->fd);
-        unlinkat(d->root, d->name, 0); /* gone already when it was kept */
-    }
-    if (d->root >= 0)
-        close(d->root);
-}
-
-static int draft_keep(struct draft *d, const char *key, struct err *e)
-{
-    if (fdatasync(d->fd) != 0)
-        return fail(e, "write", key);
-    if (fault_err("store.put.written", ERR_dependency_storage, e) != 0)
-        return -1;
-    for (int i = 0; i < RENAME_TRIES; i++) {
-        const char *name;
-        int parent = open_parent(d->root, key, true, &name);
-        if (parent < 0 && errno != ENOENT)
-            return fail(e, "create", key);
-        int renamed = parent >= 0 ? renameat(d->root, d->name, parent, name) : -1;
-        int cause = errno;
-        if (renamed == 0 && fault_err("store.put.renamed", ERR_dependency_storage, e) != 0) {
-            close(parent);
-            return -1;
-        }
-        int synced = renamed == 0 ? fsync(parent) : 0;
-        if (parent >= 0)
-            close(parent);
-        errno = cause;
-        if (renamed == 0)
-            return synced == 0 ? 0 : fail(e, "sync", key);
-        if (cause != ENOENT)
-            break;
-    }
-    return fail(e, "create", key);
-}
-
-static int put_bytes(void *s, const char *key, const void *data, size_t size, struct err *e)
-{
-    struct draft d;
-    int result = draft_open(s, &d, (int64_t)size, e);
-    if (result == 0 && fs_write_all(d.fd, data, size) != 0)
-        result = fail(e, "write", key);
-    if (result == 0)
-        result = draft_keep(&d, key, e);
-    draft_close(&d);
-    return result;
-}
-
 /* Copies in (from its start) to out, or only reads it when out is -1, and hashes it on the way. */
-static int pump(int in, int out, char hex[HASH_HEX_SIZE], const char *what, struct err *e)
+int store__folder_pump(int in, int out, char hex[HASH_HEX_SIZE], const char *what, struct err *e)
 {
     char chunk[128 * 1024];
     uint8_t digest[HASH_SIZE];
@@ -206,7 +125,7 @@ static int pump(int in, int out, char hex[HASH_HEX_SIZE], const char *what, stru
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0 || (out >= 0 && fs_write_all(out, chunk, (size_t)got) != 0)) {
-            fail(e, got < 0 ? "read" : "write", what);
+            store__folder_fail(e, got < 0 ? "read" : "write", what);
             break;
         }
         if (got == 0) {
@@ -222,100 +141,11 @@ static int pump(int in, int out, char hex[HASH_HEX_SIZE], const char *what, stru
     return result;
 }
 
-static int fill_from(struct draft *d, int in, const char *key, const char *sha256, struct err *e)
-{
-    char hex[HASH_HEX_SIZE];
-    bool cloned = ioctl(d->fd, FICLONE, in) == 0;
-    if (pump(in, cloned ? -1 : d->fd, hex, key, e) != 0)
-        return -1;
-    if (sha256[0] && strcmp(hex, sha256) != 0)
-        return err_set(e, ERR_internal, "%.100s is not the content that was announced", key);
-    return 0;
-}
-
-/* Takes the file itself instead of a copy: these are the very bytes that the caller hashed, so they are not read again
- * (whoever fetches an object holds it against its hash). False where that is not possible. */
-static bool adopt(struct draft *d, int in, const char *path)
-{
-    struct stat named, opened;
-    if (lstat(path, &named) != 0 || fstat(in, &opened) != 0 || named.st_ino != opened.st_ino ||
-        named.st_dev != opened.st_dev || named.st_nlink != 1 || renameat(AT_FDCWD, path, d->root, d->name) != 0)
-        return false;
-    close(d->fd);
-    d->fd = dup(in);
-    fchmod(d->fd, 0600);
-    return true;
-}
-
-static int put_file(void *s, const char *key, const char *path, const char *sha256, bool consume, struct err *e)
-{
-    struct draft d = {.root = -1, .fd = -1};
-    struct stat st;
-    int result = -1;
-    int in = open(path, O_RDONLY | O_CLOEXEC);
-    if (in < 0 || fstat(in, &st) != 0) {
-        err_set(e, ERR_internal, "cannot open %.200s: %s", path, strerror(errno));
-        goto out;
-    }
-    if (draft_open(s, &d, consume ? 0 : st.st_size, e) != 0)
-        goto out;
-    bool adopted = consume && adopt(&d, in, path);
-    if (!adopted && ((consume && check_space(d.root, st.st_size, e) != 0) || fill_from(&d, in, key, sha256, e) != 0))
-        goto out;
-    result = draft_keep(&d, key, e);
-    if (result == 0 && consume && !adopted)
-        unlink(path);
-out:
-    draft_close(&d);
-    if (in >= 0)
-        close(in);
-    return result;
-}
-
-/* A sweep goes by the age of files, so the new name must not look old; with it the old one looks young, which only
- * makes a sweep come later. */
-static int link_object(int from, const char *from_name, int to, const char *to_name, bool *copied)
-{
-    int fd = openat(from, from_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    struct stat st;
-    *copied = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && futimens(fd, NULL) == 0 &&
-              linkat(from, from_name, to, to_name, 0) == 0;
-    if (fd >= 0)
-        close(fd);
-    return *copied ? fsync(to) : 0;
-}
-
-static int copy_object(void *s, const char *from, const char *to, bool *copied, struct err *e)
-{
-    const char *from_name, *to_name;
-    int root = open_root(s, e), source = -1, target = -1, result = -1;
-    if (root < 0)
-        return -1;
-    if (check_space(root, 0, e) != 0)
-        goto out;
-    source = open_parent(root, from, false, &from_name);
-    target = source >= 0 ? open_parent(root, to, true, &to_name) : -1;
-    *copied = false;
-    if (source >= 0 && target < 0)
-        fail(e, "create", to);
-    else if (source < 0 || link_object(source, from_name, target, to_name, copied) == 0)
-        result = 0;
-    else
-        fail(e, "sync", to);
-out:
-    if (source >= 0)
-        close(source);
-    if (target >= 0)
-        close(target);
-    close(root);
-    return result;
-}
-
 /* ---- reading ---- */
 
 static int open_object(struct folder *f, const char *key, struct stat *st, struct err *e)
 {
-    int root = open_root(f, e);
+    int root = store__folder_root(f, e);
     if (root < 0)
         return -1;
     int fd = store__open_below(root, key, O_RDONLY), cause = errno;
@@ -324,7 +154,7 @@ static int open_object(struct folder *f, const char *key, struct stat *st, struc
     if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
         return missing(key, e);
     if (fd < 0 || fstat(fd, st) != 0) {
-        fail(e, "open", key);
+        store__folder_fail(e, "open", key);
     } else if (!S_ISREG(st->st_mode)) {
         missing(key, e);
     } else {
@@ -369,7 +199,7 @@ static int64_t read_object(void *s, const char *key, int64_t offset, void *data,
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0) {
-            fail(e, "read", key);
+            store__folder_fail(e, "read", key);
             close(fd);
             return -1;
         }
@@ -397,11 +227,11 @@ static int get_file(void *s, const char *key, const char *path, struct err *e)
     }
     int out = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (out < 0)
-        fail(e, "create", path);
+        store__folder_fail(e, "create", path);
     else
-        result = ioctl(out, FICLONE, fd) == 0 ? 0 : pump(fd, out, hex, path, e);
+        result = ioctl(out, FICLONE, fd) == 0 ? 0 : store__folder_pump(fd, out, hex, path, e);
     if (out >= 0 && close(out) != 0 && result == 0)
-        result = fail(e, "write", path);
+        result = store__folder_fail(e, "write", path);
     close(fd);
     return result;
 }
@@ -416,7 +246,7 @@ static void remove_empty_above(int root, const char *key)
     for (char *slash; (slash = strrchr(path, '/')) != NULL;) {
         *slash = '\0';
         const char *name;
-        int parent = open_parent(root, path, false, &name);
+        int parent = store__folder_parent(root, path, false, &name);
         int gone = parent >= 0 ? unlinkat(parent, name, AT_REMOVEDIR) : -1;
         if (parent >= 0)
             close(parent);
@@ -430,17 +260,17 @@ static int remove_object(void *s, const char *key, struct err *e)
     const char *name;
     if (fault_err("store.delete.begun", ERR_dependency_storage, e) != 0)
         return -1;
-    int root = open_root(s, e), result = 0;
+    int root = store__folder_root(s, e), result = 0;
     if (root < 0)
         return -1;
-    int parent = open_parent(root, key, false, &name);
+    int parent = store__folder_parent(root, key, false, &name);
     if (parent < 0) {
-        result = errno == ENOENT || errno == ENOTDIR ? 0 : fail(e, "remove", key);
+        result = errno == ENOENT || errno == ENOTDIR ? 0 : store__folder_fail(e, "remove", key);
     } else {
         if (unlinkat(parent, name, 0) == 0)
-            result = fsync(parent) == 0 ? 0 : fail(e, "sync", key);
+            result = fsync(parent) == 0 ? 0 : store__folder_fail(e, "sync", key);
         else if (errno != ENOENT && errno != EISDIR)
-            result = fail(e, "remove", key);
+            result = store__folder_fail(e, "remove", key);
         close(parent);
     }
     if (result == 0)
@@ -451,7 +281,7 @@ static int remove_object(void *s, const char *key, struct err *e)
 
 static int list(void *s, const char *prefix, const char *after, store_list_fn fn, void *user, struct err *e)
 {
-    int root = open_root(s, e);
+    int root = store__folder_root(s, e);
     if (root < 0)
         return -1;
     int result = store__folder_list(root, prefix, after, fn, user, e);
@@ -463,7 +293,7 @@ static int list(void *s, const char *prefix, const char *after, store_list_fn fn
 
 static int sweep(void *s, int64_t age_ms, int *out_removed, struct err *e)
 {
-    int root = open_root(s, e), removed = 0, result = -1;
+    int root = store__folder_root(s, e), removed = 0, result = -1;
     int64_t oldest_ms = clock_wall_ms() - age_ms;
     struct dirent *entry;
     if (root < 0)
@@ -482,7 +312,7 @@ static int sweep(void *s, int64_t age_ms, int *out_removed, struct err *e)
     if (dir && errno == 0)
         result = 0;
     else
-        fail(e, "list", ".tmp");
+        store__folder_fail(e, "list", ".tmp");
     if (dir)
         closedir(dir);
     else if (fd >= 0)
@@ -507,7 +337,7 @@ static int open_folder(void **out, const char *rest, struct err *e)
         return err_set_field(e, ERR_params_invalid, "store", "file: needs an absolute path");
     }
     memcpy(f->root, rest, size);
-    int root = open_root(f, &why); /* made now if it can be; else at its first use */
+    int root = store__folder_root(f, &why); /* made now if it can be; else at its first use */
     if (root >= 0)
         close(root);
     *out = f;
@@ -524,9 +354,10 @@ const struct store_ops store_file_ops = {
     .open = open_folder,
     .close = close_folder,
     .probe = folder_probe,
-    .put_file = put_file,
-    .put_bytes = put_bytes,
-    .copy = copy_object,
+    .put_file = store__folder_put_file,
+    .put_bytes = store__folder_put_bytes,
+    .put_all = store__folder_put_all,
+    .copy = store__folder_copy,
     .stat = stat_object,
     .get_file = get_file,
     .open_fd = open_fd,

@@ -13,6 +13,7 @@ struct store_ops {
     int (*probe)(void *s, struct err *e);
     int (*put_file)(void *s, const char *key, const char *path, const char *sha256, bool consume, struct err *e);
     int (*put_bytes)(void *s, const char *key, const void *data, size_t size, struct err *e);
+    int (*put_all)(void *s, const struct store_item *list, int count, struct err *e); /* may be NULL: one by one */
     int (*copy)(void *s, const char *from, const char *to, bool *copied, struct err *e);
     int (*stat)(void *s, const char *key, struct store_info *out, struct err *e);
     int (*get_file)(void *s, const char *key, const char *path, struct err *e);

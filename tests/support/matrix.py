@@ -440,6 +440,7 @@ def cases():
     """Death at every point; sleep and failure where they mean something else than death."""
     made = [Case(p, "die", 1, scenario_of(p)) for p in all_points()]
     made += [Case("store.put.written", "die", n, "create") for n in (2, 3)]
+    made += [Case("store.put.renamed", "die", 3, "create")]  # the inputs have their names, and the manifest
     made += [Case("store.put.renamed", "die", n, "run") for n in (2, 5)]
     made += [Case(p, "stall", 1, scenario_of(p)) for p in (
         "api.create.manifest_stored", "api.create.enqueued", "worker.claimed", "worker.segment.checkpointed",
@@ -449,7 +450,7 @@ def cases():
         "api.create.manifest_stored", "redis.enqueue.after", "redis.claim.after", "redis.segment.after", "redis.complete.before",
         "redis.complete.after", "ledger.settle.recorded")]
     made += [Case(p, "error", 1, scenario_of(p)) for p in (
-        "api.create.manifest_stored", "store.put.renamed", "ledger.success.written", "redis.enqueue.after", "redis.claim.after",
+        "api.create.manifest_stored", "store.put.written", "store.put.renamed", "ledger.success.written", "redis.enqueue.after", "redis.claim.after",
         "redis.segment.after", "redis.complete.after", "redis.delete.after", "redis.cancel.after")]
     return made
 

@@ -355,6 +355,54 @@ static inline void a_copy_lives_by_itself(void **state)
     assert_int_equal(store_delete(store, "copies/b/x", &e), 0);
 }
 
+static inline void what_belongs_together_is_put_together(void **state)
+{
+    struct err e = {0};
+    struct store_info info;
+    char path[FS_PATH_MAX], sha[HASH_HEX_SIZE];
+    (void)state;
+    scratch_path(path, "together");
+    make_file(path, 70000, sha);
+    put_text("earlier/x", "the same");
+    const struct store_item list[] = {
+        {.key = "v1/a/day/job/in/video.mp4", .path = path, .sha256 = sha, .consume = true},
+        {.key = "v1/a/day/job/in/ref.png", .same_as = "earlier/x", .path = "/does/not/exist", .sha256 = ""},
+        {.key = "v1/a/day/job/in/other.png", .same_as = "earlier/none", .sha256 = "", .data = "own", .size = 3},
+        {.key = "v1/a/day/job/manifest.json", .sha256 = "", .data = "{}", .size = 2},
+    };
+    if (store_put_all(store, list, 4, &e) != 0)
+        fail_msg("%s", e.detail);
+    assert_int_equal(store_stat(store, list[0].key, &info, &e), 0);
+    assert_int_equal(info.bytes, 70000);
+    assert_int_not_equal(access(path, F_OK), 0);
+    expect_text(list[1].key, "the same");
+    expect_text(list[2].key, "own");
+    expect_text(list[3].key, "{}");
+    if (store_put_all(store, list + 2, 2, &e) != 0) /* once more, over what is there */
+        fail_msg("%s", e.detail);
+    assert_int_equal(store_put_all(store, list, 0, &e), -1);
+    assert_int_equal(store_put_all(store, &(struct store_item){.key = "../x", .data = "", .sha256 = ""}, 1, &e), -1);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(store_delete(store, list[i].key, &e), 0);
+    expect_text("earlier/x", "the same");
+    assert_int_equal(store_delete(store, "earlier/x", &e), 0);
+}
+
+static inline void nothing_follows_what_could_not_be_put(void **state)
+{
+    struct err e = {0};
+    struct store_info info;
+    (void)state;
+    const struct store_item list[] = {
+        {.key = "half/job/first", .sha256 = "", .data = "1", .size = 1},
+        {.key = "half/job/second", .path = "/does/not/exist", .sha256 = ""},
+        {.key = "half/job/third", .sha256 = "", .data = "3", .size = 1},
+    };
+    assert_int_equal(store_put_all(store, list, 3, &e), -1);
+    assert_int_equal(store_stat(store, "half/job/third", &info, &e), -1);
+    assert_int_equal(store_delete(store, "half/job/first", &e), 0); /* may be there */
+}
+
 #define STORE_CONFORMANCE_TESTS                                                                                        \
     cmocka_unit_test(what_was_put_is_read_back), cmocka_unit_test(a_missing_object_is_said_to_be_missing),             \
         cmocka_unit_test(files_go_in_and_out_unchanged), cmocka_unit_test(other_content_than_announced_is_not_stored), \
@@ -362,6 +410,7 @@ static inline void a_copy_lives_by_itself(void **state)
         cmocka_unit_test(the_order_is_bytewise_over_the_whole_key), cmocka_unit_test(a_list_can_be_read_in_pieces),    \
         cmocka_unit_test(what_is_deleted_is_gone_and_its_place_free), cmocka_unit_test(keys_cannot_leave_the_store),   \
         cmocka_unit_test(a_copy_lives_by_itself), cmocka_unit_test(a_text_that_is_too_large_is_refused_when_read),     \
-        cmocka_unit_test(one_handle_serves_many_threads)
+        cmocka_unit_test(what_belongs_together_is_put_together),                                                       \
+        cmocka_unit_test(nothing_follows_what_could_not_be_put), cmocka_unit_test(one_handle_serves_many_threads)
 
 #endif
