@@ -44,7 +44,7 @@ struct app {
 
 static inline struct ledger app_ledger(const struct app *app, struct queue *queue)
 {
-    return (struct ledger){queue, app->store, LEDGER_IDEM_KEEP_MS, LEDGER_TOMBSTONE_MS};
+    return ledger_over(queue, app->store);
 }
 
 #endif

@@ -1,6 +1,7 @@
 #include "conns.h"
 
 #include "base/clock.h"
+#include "base/cond.h"
 
 #include <netinet/in.h>
 #include <poll.h>
@@ -139,12 +140,7 @@ static void *run(void *arg)
 
     pthread_mutex_lock(&c->lock);
     while (!c->stopping) {
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += SWEEP_PERIOD_MS * 1000000L;
-        until.tv_sec += until.tv_nsec / 1000000000L;
-        until.tv_nsec %= 1000000000L;
-        pthread_cond_timedwait(&c->changed, &c->lock, &until);
+        cond_wait_ms(&c->changed, &c->lock, SWEEP_PERIOD_MS);
         sweep_locked(c);
         shut_deserted_locked(c);
     }
@@ -155,16 +151,12 @@ static void *run(void *arg)
 struct conns *conns_start(const struct conns_conf *conf)
 {
     struct conns *c = calloc(1, sizeof(*c));
-    pthread_condattr_t monotonic;
 
     if (c == NULL)
         abort();
     c->conf = *conf;
     pthread_mutex_init(&c->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&c->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    cond_init(&c->changed);
     if (pthread_create(&c->thread, NULL, run, c) != 0)
         abort();
     return c;

@@ -5,6 +5,7 @@
 #include "webhooks.h"
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/http.h"
 #include "base/id.h"
 #include "base/json.h"
@@ -39,13 +40,8 @@ struct courier {
 
 static bool rest(struct courier *c, int64_t ms)
 {
-    struct timespec until;
+    struct timespec until = cond_after_ms(ms);
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
     pthread_mutex_lock(&c->lock);
     while (!c->stopping && pthread_cond_timedwait(&c->changed, &c->lock, &until) == 0)
         continue;
@@ -217,7 +213,7 @@ static void *run(void *arg)
 
     if (d == NULL)
         abort();
-    if (worker_queue(&queue, c->app->config, &e)) {
+    if (queue_open(&queue, c->app->config, &e)) {
         log_err(LOG_ERROR, "api.courier", NULL, &e);
         goto out;
     }
@@ -235,16 +231,12 @@ out:
 int courier_start(struct courier **out, struct app *app, struct err *e)
 {
     struct courier *c = calloc(1, sizeof(*c));
-    pthread_condattr_t monotonic;
 
     if (c == NULL)
         abort();
     c->app = app;
     pthread_mutex_init(&c->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&c->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    cond_init(&c->changed);
     for (; c->started < THREADS; c->started++) {
         if (pthread_create(&c->threads[c->started], NULL, run, c) != 0) {
             courier_stop(c);

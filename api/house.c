@@ -5,6 +5,7 @@
 #include "stats.h"
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -59,13 +60,8 @@ struct house {
 /* Sleeps; false when it is time to end. */
 static bool rest(struct house *h, int64_t ms)
 {
-    struct timespec until;
+    struct timespec until = cond_after_ms(ms);
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
     pthread_mutex_lock(&h->lock);
     while (!h->stopping && pthread_cond_timedwait(&h->changed, &h->lock, &until) == 0)
         continue;
@@ -167,7 +163,7 @@ static void *redis_pulse(void *arg)
 
     if (rates == NULL)
         abort();
-    if (worker_queue(&queue, h->app->config, &e)) {
+    if (queue_open(&queue, h->app->config, &e)) {
         log_err(LOG_ERROR, "api.redis", NULL, &e);
         free(rates);
         return NULL;
@@ -233,7 +229,7 @@ static void *reaper(void *arg)
     int64_t period = h->app->config->lease_ms / 4 < REAP_MAX_MS ? h->app->config->lease_ms / 4 : REAP_MAX_MS;
     struct err e = {0};
 
-    if (worker_queue(&queue, h->app->config, &e)) {
+    if (queue_open(&queue, h->app->config, &e)) {
         log_err(LOG_ERROR, "api.reaper", NULL, &e);
         return NULL;
     }
@@ -415,7 +411,7 @@ static void *janitor(void *arg)
     struct followed keys = {0};
     struct err e = {0};
 
-    if (worker_queue(&queue, h->app->config, &e)) {
+    if (queue_open(&queue, h->app->config, &e)) {
         log_err(LOG_ERROR, "api.janitor", NULL, &e);
         return NULL;
     }
@@ -443,16 +439,12 @@ int house_start(struct house **out, struct app *app, struct err *e)
     static void *(*const bodies[THREADS])(void *) = {redis_pulse, store_pulse, reaper, janitor};
     static const char *const names[THREADS] = {"redis-pulse", "store-pulse", "reaper", "janitor"};
     struct house *h = calloc(1, sizeof(*h));
-    pthread_condattr_t monotonic;
 
     if (h == NULL)
         abort();
     h->app = app;
     pthread_mutex_init(&h->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&h->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    cond_init(&h->changed);
     err_set(&h->redis, ERR_dependency_redis, "not asked yet");
     err_set(&h->store, ERR_dependency_storage, "not asked yet");
     for (; h->started < THREADS; h->started++) {

@@ -59,16 +59,6 @@ static void *run(void *arg)
     return NULL;
 }
 
-int worker_queue(struct queue **out, const struct config *config, struct err *e)
-{
-    struct queue_conf conf = {config->retry_base_ms, config->retention_ms, config->lease_ms};
-
-    if (queue_new(out, config->redis, e))
-        return -1;
-    queue_configure(*out, &conf);
-    return 0;
-}
-
 int pool_start(struct pool **out, const char *name, int threads, int max_waiting, const struct config *config,
                struct err *e)
 {
@@ -86,7 +76,7 @@ int pool_start(struct pool **out, const char *name, int threads, int max_waiting
         struct pool_thread *t = &p->threads[i];
         char label[16];
         t->pool = p;
-        if (worker_queue(&t->worker.queue, config, e))
+        if (queue_open(&t->worker.queue, config, e))
             goto out;
         if (pthread_create(&t->thread, NULL, run, t) != 0) {
             err_set(e, ERR_internal, "no thread for the pool %s", name);

@@ -16,10 +16,7 @@ struct worker {
 
 typedef void (*pool_fn)(void *arg, struct worker *w);
 
-/* A queue connection as the settings want it. params_invalid when the Redis URL is malformed. */
-int worker_queue(struct queue **out, const struct config *config, struct err *e);
-
-/* `name` (borrowed) becomes the threads' name. params_invalid as above. */
+/* `name` (borrowed) becomes the threads' name. params_invalid when the Redis URL is malformed. */
 int pool_start(struct pool **out, const char *name, int threads, int max_waiting, const struct config *config,
                struct err *e);
 

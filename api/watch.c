@@ -273,7 +273,7 @@ int watch_start(struct watch **out, struct app *app, struct err *e)
     w->app = app;
     pthread_mutex_init(&w->lock, NULL);
     snprintf(w->last_id, sizeof(w->last_id), "0-0");
-    if (worker_queue(&w->feed, app->config, e) || worker_queue(&w->reader, app->config, e))
+    if (queue_open(&w->feed, app->config, e) || queue_open(&w->reader, app->config, e))
         goto out;
     if (pthread_create(&w->thread, NULL, run, w) != 0) {
         err_set(e, ERR_internal, "no thread for the event stream");

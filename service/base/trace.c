@@ -1,6 +1,7 @@
 #include "base/trace.h"
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/http.h"
 #include "base/id.h"
 #include "base/json.h"
@@ -118,16 +119,6 @@ static char *batch_text(const struct trace_span *spans, int count)
 
 /* ---- the thread ---- */
 
-static void wait_locked(int64_t ms)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    int64_t ns = t.tv_nsec + ms % 1000 * 1000000;
-    t.tv_sec += ms / 1000 + ns / 1000000000;
-    t.tv_nsec = ns % 1000000000;
-    pthread_cond_timedwait(&out.changed, &out.lock, &t);
-}
-
 /* 1 = taken or hopeless, 0 = worth another try. */
 static int post_once(struct http *http, const char *text, struct err *e)
 {
@@ -158,7 +149,7 @@ static void post(struct http *http, const struct trace_span *spans, int count)
         done = post_once(http, text, &e);
         pthread_mutex_lock(&out.lock);
         if (!done && !out.stopping)
-            wait_locked((int64_t)PAUSE_MS << i);
+            cond_wait_ms(&out.changed, &out.lock, (int64_t)PAUSE_MS << i);
         bool late = out.stopping && clock_mono_ms() >= out.until_ms;
         pthread_mutex_unlock(&out.lock);
         if (late)
@@ -193,7 +184,7 @@ static void *export_spans(void *unused)
         while (out.count == 0 && !out.stopping)
             pthread_cond_wait(&out.changed, &out.lock);
         if (out.count < BATCH && !out.stopping)
-            wait_locked(LINGER_MS);
+            cond_wait_ms(&out.changed, &out.lock, LINGER_MS);
         int count = take_locked(batch);
         int64_t dropped = out.dropped;
         out.dropped = 0;
@@ -231,7 +222,6 @@ static int set_headers(const char *text, struct err *e)
 
 int trace_start(const char *endpoint, const char *headers, const char *service, struct err *e)
 {
-    pthread_condattr_t monotonic;
     size_t size = strlen(endpoint);
     if (size == 0)
         return 0;
@@ -246,10 +236,7 @@ int trace_start(const char *endpoint, const char *headers, const char *service, 
     out.ring = calloc(RING, sizeof *out.ring);
     if (!out.ring)
         abort();
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&out.changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    cond_init(&out.changed);
     if (pthread_create(&out.thread, NULL, export_spans, NULL) != 0)
         abort(); /* nothing runs yet; there is no state to save */
     out.on = true;

@@ -179,17 +179,15 @@ static int run(const struct config *c, struct audit *a)
     char redis[FS_PATH_MAX], store[FS_PATH_MAX];
     struct err e = {0};
     int status = CLI_FAILED;
-    struct queue_conf conf = {
-        .retry_base_ms = c->retry_base_ms, .retention_ms = c->retention_ms, .lease_ms = c->lease_ms};
+    struct config resolved = *c;
+    resolved.redis = redis;
     a->findings = json_array();
-    a->ledger = (struct ledger){.idem_keep_ms = LEDGER_IDEM_KEEP_MS, .tombstone_ms = LEDGER_TOMBSTONE_MS};
-    if (addresses(c, redis, store, &e) != 0 || queue_new(&a->ledger.queue, redis, &e) != 0 ||
+    a->ledger = ledger_over(NULL, NULL);
+    if (addresses(c, redis, store, &e) != 0 || queue_open(&a->ledger.queue, &resolved, &e) != 0 ||
         store_open(&a->ledger.store, store, &e) != 0) {
         status = CLI_USAGE;
-    } else {
-        queue_configure(a->ledger.queue, &conf);
-        if (audit(a, &e) == 0)
-            status = count_left(a) == 0 ? CLI_DONE : CLI_FAILED;
+    } else if (audit(a, &e) == 0) {
+        status = count_left(a) == 0 ? CLI_DONE : CLI_FAILED;
     }
     if (e.code != ERR_none)
         cli_complain(&e);

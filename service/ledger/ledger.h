@@ -24,6 +24,12 @@ struct ledger {
 #define LEDGER_IDEM_KEEP_MS ((int64_t)24 * 3600 * 1000)
 #define LEDGER_TOMBSTONE_MS ((int64_t)30 * 24 * 3600 * 1000)
 
+/* Over these, with the times above. */
+static inline struct ledger ledger_over(struct queue *q, struct store *s)
+{
+    return (struct ledger){q, s, LEDGER_IDEM_KEEP_MS, LEDGER_TOMBSTONE_MS};
+}
+
 /* The manifest's key and text (free it), for whoever puts it together with the inputs. */
 int ledger_manifest_text(const struct manifest *m, char out_key[MANIFEST_KEY_MAX], char **out_text, struct err *e);
 /* Writes the manifest at its place; *out_key is its key. */

@@ -4,6 +4,7 @@
 #include "probe/probe_client.h"
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/proc.h"
@@ -45,17 +46,6 @@ struct probe_client {
         bool stopping;
     } shared;
 };
-
-static void deadline_in(struct timespec *out, int64_t ms)
-{
-    clock_gettime(CLOCK_MONOTONIC, out);
-    out->tv_sec += ms / 1000;
-    out->tv_nsec += (ms % 1000) * 1000000;
-    if (out->tv_nsec >= 1000000000) {
-        out->tv_sec++;
-        out->tv_nsec -= 1000000000;
-    }
-}
 
 /* ---- the thread ---- */
 static int start_prober(struct probe_client *p, struct err *e)
@@ -161,7 +151,6 @@ static void *run(void *user)
 /* ---- the callers' side ---- */
 int probe_client_start(struct probe_client **out, const struct media_limits *limits, struct err *e)
 {
-    pthread_condattr_t attributes;
     char folder[FS_PATH_MAX];
     struct probe_client *p = calloc(1, sizeof *p);
     if (!p)
@@ -178,10 +167,7 @@ int probe_client_start(struct probe_client **out, const struct media_limits *lim
         return -1;
     }
     pthread_mutex_init(&p->shared.lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&p->shared.changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    cond_init(&p->shared.changed);
     if (pthread_create(&p->thread, NULL, run, p) != 0) {
         close(p->wake[0]);
         close(p->wake[1]);
@@ -212,9 +198,8 @@ void probe_client_stop(struct probe_client *p)
  * descriptor of its own for the socket, so that the thread may close the other at any time; -1 = none. */
 static int enter(struct probe_client *p, struct waiting *w)
 {
-    struct timespec until;
+    struct timespec until = cond_after_ms(READY_WAIT_MS);
     int socket = -1;
-    deadline_in(&until, READY_WAIT_MS);
     pthread_mutex_lock(&p->shared.lock);
     while (p->shared.socket < 0 && !p->shared.stopping)
         if (pthread_cond_timedwait(&p->shared.changed, &p->shared.lock, &until) != 0)
@@ -233,8 +218,7 @@ static int enter(struct probe_client *p, struct waiting *w)
 /* Waits for the answer and takes w out of the list; false = there is none. */
 static bool leave(struct probe_client *p, struct waiting *w, bool sent)
 {
-    struct timespec until;
-    deadline_in(&until, ANSWER_WAIT_MS);
+    struct timespec until = cond_after_ms(ANSWER_WAIT_MS);
     pthread_mutex_lock(&p->shared.lock);
     while (sent && !w->done && !w->lost && !p->shared.stopping)
         if (pthread_cond_timedwait(&p->shared.changed, &p->shared.lock, &until) != 0)

@@ -9,6 +9,7 @@
 #ifndef LONGANIM_QUEUE_QUEUE_H
 #define LONGANIM_QUEUE_QUEUE_H
 
+#include "base/config.h"
 #include "base/err.h"
 #include "job/job.h"
 #include "job/manifest.h"
@@ -27,6 +28,9 @@ struct queue_conf {
 };
 void queue_configure(struct queue *q, const struct queue_conf *c);
 const struct queue_conf *queue_configured(const struct queue *q);
+
+/* The queue of these settings, told what they say. */
+int queue_open(struct queue **out, const struct config *c, struct err *e);
 
 /* Round trip; also refuses (dependency_redis) a server whose maxmemory-policy is not noeviction. */
 int queue_ping(struct queue *q, struct err *e);

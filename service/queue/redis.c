@@ -394,6 +394,16 @@ void queue_free(struct queue *q)
     free(q);
 }
 
+int queue_open(struct queue **out, const struct config *c, struct err *e)
+{
+    struct queue_conf conf = {
+        .retry_base_ms = c->retry_base_ms, .retention_ms = c->retention_ms, .lease_ms = c->lease_ms};
+    if (queue_new(out, c->redis, e) != 0)
+        return -1;
+    queue_configure(*out, &conf);
+    return 0;
+}
+
 void queue_configure(struct queue *q, const struct queue_conf *c)
 {
     q->conf = *c;

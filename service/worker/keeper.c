@@ -1,6 +1,7 @@
 #include "worker/keeper.h"
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/log.h"
 #include "ledger/ledger.h"
 #include "queue/queue.h"
@@ -9,8 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { ROUND_MS = 500, REAP_LIMIT = 100, IDEM_KEEP_MS = 86400000 };
-static const int64_t TOMBSTONE_MS = 30LL * 86400000;
+enum { ROUND_MS = 500, REAP_LIMIT = 100 };
 
 struct keeper {
     const struct config *conf;
@@ -24,21 +24,6 @@ struct keeper {
     pthread_cond_t changed;
     bool stop; /* guarded by mutex */
 };
-
-int keeper_queue(struct queue **out, const struct config *c, struct err *e)
-{
-    struct queue_conf conf = {
-        .retry_base_ms = c->retry_base_ms, .retention_ms = c->retention_ms, .lease_ms = c->lease_ms};
-    if (queue_new(out, c->redis, e) != 0)
-        return -1;
-    queue_configure(*out, &conf);
-    return 0;
-}
-
-void keeper_ledger(struct ledger *out, struct queue *queue, struct store *store)
-{
-    *out = (struct ledger){.queue = queue, .store = store, .idem_keep_ms = IDEM_KEEP_MS, .tombstone_ms = TOMBSTONE_MS};
-}
 
 static int sweep(struct keeper *k, struct err *e)
 {
@@ -63,16 +48,6 @@ static void round_once(struct keeper *k)
     k->well = !failed;
 }
 
-static void wait_locked(struct keeper *k, int64_t ms)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    int64_t ns = t.tv_nsec + ms % 1000 * 1000000;
-    t.tv_sec += ms / 1000 + ns / 1000000000;
-    t.tv_nsec = ns % 1000000000;
-    pthread_cond_timedwait(&k->changed, &k->mutex, &t);
-}
-
 static void *keep(void *user)
 {
     struct keeper *k = user;
@@ -83,7 +58,7 @@ static void *keep(void *user)
         round_once(k);
         pthread_mutex_lock(&k->mutex);
         if (!k->stop)
-            wait_locked(k, pause_ms);
+            cond_wait_ms(&k->changed, &k->mutex, pause_ms);
     }
     pthread_mutex_unlock(&k->mutex);
     return NULL;
@@ -93,11 +68,10 @@ int keeper_start(struct keeper **out, const struct config *c, struct store *stor
                  struct err *e)
 {
     struct queue *queue = NULL;
-    pthread_condattr_t attr;
     struct keeper *k = calloc(1, sizeof *k);
     if (!k)
         abort();
-    if (keeper_queue(&queue, c, e) != 0) {
+    if (queue_open(&queue, c, e) != 0) {
         free(k);
         return -1;
     }
@@ -105,12 +79,9 @@ int keeper_start(struct keeper **out, const struct config *c, struct store *stor
     k->scratch = scratch;
     k->well = true;
     k->swept_ms = clock_mono_ms() - c->sweep_ms; /* what the last life left is looked for at once */
-    keeper_ledger(&k->ledger, queue, store);
+    k->ledger = ledger_over(queue, store);
     pthread_mutex_init(&k->mutex, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&k->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    cond_init(&k->changed);
     if (pthread_create(&k->thread, NULL, keep, k) != 0)
         abort(); /* nothing runs yet; there is no state to save */
     *out = k;

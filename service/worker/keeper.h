@@ -11,12 +11,6 @@
 
 struct keeper;
 
-/* A queue of the worker, told what the settings say. */
-int keeper_queue(struct queue **out, const struct config *c, struct err *e);
-
-/* The ledger over these, with our times. */
-void keeper_ledger(struct ledger *out, struct queue *queue, struct store *store);
-
 /* Starts the thread. Everything is borrowed until keeper_stop. */
 int keeper_start(struct keeper **out, const struct config *c, struct store *store, const struct scratch *scratch,
                  struct err *e);

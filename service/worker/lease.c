@@ -1,6 +1,7 @@
 #include "worker/lease.h"
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/fault.h"
 #include "base/log.h"
 
@@ -54,14 +55,8 @@ static void wait_locked(struct lease *l, int64_t until_ms)
         return;
     }
     int64_t left = until_ms - clock_mono_ms();
-    if (left <= 0)
-        return;
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    int64_t ns = t.tv_nsec + left % 1000 * 1000000;
-    t.tv_sec += left / 1000 + ns / 1000000000;
-    t.tv_nsec = ns % 1000000000;
-    pthread_cond_timedwait(&l->changed, &l->mutex, &t);
+    if (left > 0)
+        cond_wait_ms(&l->changed, &l->mutex, left);
 }
 
 static enum lease_order order_of(enum queue_order o)
@@ -159,7 +154,6 @@ static void *fence_thread(void *user)
 int lease_start(struct lease **out, struct queue *queue, int64_t lease_ms, int64_t beat_ms, struct err *e)
 {
     struct lease *l = calloc(1, sizeof *l);
-    pthread_condattr_t attr;
     if (!l)
         abort();
     l->queue = queue;
@@ -174,10 +168,7 @@ int lease_start(struct lease **out, struct queue *queue, int64_t lease_ms, int64
         return -1;
     }
     pthread_mutex_init(&l->mutex, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&l->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    cond_init(&l->changed);
     if (pthread_create(&l->beater, NULL, beat_thread, l) != 0 || pthread_create(&l->fencer, NULL, fence_thread, l) != 0)
         abort(); /* nothing runs yet; there is no state to save */
     *out = l;

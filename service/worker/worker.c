@@ -186,13 +186,13 @@ static int open_all(struct worker *w, char **arguments, int argument_count, stru
     struct queue *beats = NULL;
     if (proc_signals(&w->signal_fd, e) != 0 || /* before any thread */
         trace_start(w->conf->otlp_endpoint, config_secret("OTEL_EXPORTER_OTLP_HEADERS"), "longanim-worker", e) != 0 ||
-        keeper_queue(&w->queue, w->conf, e) != 0 || store_open(&w->store, w->conf->store, e) != 0 ||
+        queue_open(&w->queue, w->conf, e) != 0 || store_open(&w->store, w->conf->store, e) != 0 ||
         scratch_folder(w->conf, folder, e) != 0 || fs_mkdirs(folder, e) != 0 ||
-        scratch_make(&w->scratch, folder, e) != 0 || keeper_queue(&beats, w->conf, e) != 0 ||
+        scratch_make(&w->scratch, folder, e) != 0 || queue_open(&beats, w->conf, e) != 0 ||
         lease_start(&w->lease, beats, w->conf->lease_ms, w->conf->beat_ms, e) != 0 ||
         keeper_start(&w->keeper, w->conf, w->store, &w->scratch, e) != 0)
         return -1;
-    keeper_ledger(&w->ledger, w->queue, w->store);
+    w->ledger = ledger_over(w->queue, w->store);
     engine_link_init(&w->engine, w->lease, arguments, argument_count);
     name_worker(w);
     return 0;
