@@ -19,7 +19,6 @@
 #include "base/text.h"
 #include "job/place.h"
 #include "paint/palette.h"
-#include "paint/timesheet.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -70,25 +69,35 @@ static void take_info(struct manifest_file *out, const struct media_info *info)
     out->has_audio = info->has_audio;
 }
 
+/* What the prober is asked about: the video, its references, and a timesheet, which it holds against the video. */
+static bool open_probed(const struct creation *c, int i, struct probe_file *out)
+{
+    const struct spooled *file = i == 0 ? &c->video : i <= c->reference_count ? &c->references[i - 1] : &c->timesheet;
+
+    *out = (struct probe_file){.fd = open(file->path, O_RDONLY | O_CLOEXEC),
+                               .as_still = i > 0 && i <= c->reference_count,
+                               .timesheet = i > c->reference_count};
+    return out->fd >= 0;
+}
+
 /* All files of the upload in one go: info[0] is the video's, the references' follow. */
 static int probe(struct creation *c, struct media_info info[PROBE_FILES_MAX], struct err *e)
 {
     struct probe_file files[PROBE_FILES_MAX];
-    int count = 0, refused = -1, rc = -1;
+    int count = 0, refused = -1, rc = -1, wanted = 1 + c->reference_count + (c->timesheet.path[0] ? 1 : 0);
 
-    for (; count <= c->reference_count; count++) {
-        const struct spooled *file = count == 0 ? &c->video : &c->references[count - 1];
-        files[count] = (struct probe_file){open(file->path, O_RDONLY | O_CLOEXEC), count > 0};
-        if (files[count].fd < 0) {
+    for (; count < wanted; count++)
+        if (!open_probed(c, count, &files[count])) {
             err_set(e, ERR_internal, "the upload cannot be read back");
             goto out;
         }
-    }
     rc = probe_client_ask(c->app->probe, files, count, info, &refused, e);
     if (rc) {
         const char *code = err_info(e->code)->name;
         metrics_add(c->app->metrics, STATS_REJECTED, 1, &code);
-        if (!e->field[0] && refused > 0)
+        if (!e->field[0] && refused > c->reference_count)
+            text_copy(e->field, sizeof(e->field), "timesheet");
+        else if (!e->field[0] && refused > 0)
             snprintf(e->field, sizeof(e->field), "reference/%d", refused - 1);
         else if (!e->field[0] && refused == 0)
             text_copy(e->field, sizeof(e->field), "video");
@@ -106,15 +115,7 @@ static void describe(struct manifest_file *out, const struct spooled *file)
     out->bytes = file->bytes;
 }
 
-/* Palettes and timesheets are small texts that are read here and now; the parsers take any bytes. */
-static int read_small(const struct spooled *file, size_t max_bytes, struct buf *out, const char *field, struct err *e)
-{
-    buf_init(out, max_bytes);
-    if (file->bytes > (int64_t)max_bytes)
-        return err_set_field(e, ERR_payload_too_large, field, "it may have %zu bytes", max_bytes);
-    return fs_read(file->path, out, e);
-}
-
+/* A palette is a small text that is read here and now; its parser takes any bytes. */
 static int check_palette(const struct creation *c, struct err *e)
 {
     struct palette *palette = malloc(sizeof(*palette));
@@ -122,37 +123,10 @@ static int check_palette(const struct creation *c, struct err *e)
 
     if (palette == NULL)
         abort();
-    int rc = read_small(&c->palette, PALETTE_FILE_MAX, &b, "palette", e) ||
-                     palette_parse(palette, b.data ? b.data : "", b.size, e)
-                 ? -1
-                 : 0;
+    buf_init(&b, PALETTE_FILE_MAX);
+    int rc = fs_read(c->palette.path, &b, e) || palette_parse(palette, b.data ? b.data : "", b.size, e) ? -1 : 0;
     buf_free(&b);
     free(palette);
-    return rc;
-}
-
-static int check_timesheet(const struct creation *c, struct manifest *m, struct err *e)
-{
-    struct timesheet sheet;
-    struct buf b;
-    int rc = -1;
-
-    if (m->params.profile == PROFILE_REFERENCE)
-        return err_set_field(e, ERR_params_invalid, "timesheet", "the profile reference knows no timesheets");
-    if (read_small(&c->timesheet, TIMESHEET_FILE_MAX, &b, "timesheet", e) == 0 &&
-        timesheet_parse(&sheet, b.data ? b.data : "", b.size, e) == 0) {
-        /* A video shows the whole shot; only a zip may have a file per drawing instead. */
-        bool zip = strcmp(m->video.container, "zip") == 0;
-        rc = 0;
-        if (!zip && sheet.frames != m->video.frames)
-            rc = err_set_field(e, ERR_params_invalid, "timesheet", "it lasts %d frames, and the video has %lld",
-                               sheet.frames, (long long)m->video.frames);
-        if (sheet.frames > c->app->config->max_frames)
-            rc = err_set_field(e, ERR_media_too_many_frames, "timesheet", "it lasts more than %lld frames",
-                               (long long)c->app->config->max_frames);
-        timesheet_fini(&sheet);
-    }
-    buf_free(&b);
     return rc;
 }
 
@@ -160,6 +134,8 @@ static int probe_all(struct creation *c, struct manifest *m, struct err *e)
 {
     struct media_info info[PROBE_FILES_MAX];
 
+    if (c->timesheet.path[0] && m->params.profile == PROFILE_REFERENCE)
+        return err_set_field(e, ERR_params_invalid, "timesheet", "the profile reference knows no timesheets");
     if (probe(c, info, e))
         return -1;
     take_info(&m->video, &info[0]);
@@ -170,9 +146,7 @@ static int probe_all(struct creation *c, struct manifest *m, struct err *e)
         m->video.fps_num = m->params.fps_num;
         m->video.fps_den = m->params.fps_den;
     }
-    if (c->palette.path[0] && check_palette(c, e))
-        return -1;
-    return c->timesheet.path[0] ? check_timesheet(c, m, e) : 0;
+    return c->palette.path[0] ? check_palette(c, e) : 0;
 }
 
 /* A container name as part of a key: only what keys may hold. */

@@ -39,6 +39,10 @@ struct media_info {
  * as_still: only PNG, JPEG and WebP are accepted. */
 int media_probe_fd(int fd, bool as_still, const struct media_limits *l, struct media_info *out, struct err *e);
 
+/* Paths of a zip's frames in their order, as names that media_reader_next gives. Call only inside the sandbox. *out and
+ * every name of it are the caller's, also on failure. */
+int media_frame_names_fd(int fd, const struct media_limits *l, char ***out, int64_t *out_count, struct err *e);
+
 /* ---- reading, sandboxed ---- */
 struct media_reader;
 struct media_frame {

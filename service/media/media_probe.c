@@ -160,3 +160,27 @@ int media_probe_fd(int fd, bool as_still, const struct media_limits *l, struct m
     media__found_free(&found);
     return result;
 }
+
+int media_frame_names_fd(int fd, const struct media_limits *l, char ***out, int64_t *out_count, struct err *e)
+{
+    struct media_zip *zip = NULL;
+    struct media_found found = {0};
+    *out = NULL;
+    *out_count = 0;
+    int result = media__find_container(fd, false, l, &found, e);
+    if (result == 0 && found.container != MEDIA_IN_ZIP)
+        result = err_set(e, ERR_media_unreadable, "the file is no zip of frames");
+    if (result == 0)
+        result = media__zip_open(&zip, fd, found.size, l, e);
+    int64_t count = result == 0 ? media__zip_count(zip) : 0;
+    if (count > 0 && !(*out = calloc((size_t)count, sizeof **out)))
+        result = err_set(e, ERR_media_decode_memory, "no memory for the names of the frames");
+    for (int64_t i = 0; i < count && result == 0; i++)
+        if (((*out)[i] = strdup(media__zip_name(zip, i))))
+            ++*out_count;
+        else
+            result = err_set(e, ERR_media_decode_memory, "no memory for the names of the frames");
+    media__zip_close(zip);
+    media__found_free(&found);
+    return result;
+}

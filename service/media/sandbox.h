@@ -39,7 +39,7 @@ struct sandbox_child {
 };
 #define SANDBOX_ANSWER_FD 3
 #define SANDBOX_FIRST_FD 4
-#define SANDBOX_FDS_MAX 5
+#define SANDBOX_FDS_MAX 6
 typedef int (*sandbox_fn)(void *user);
 int sandbox_start(struct sandbox_child *out, const struct sandbox_filter *f, const struct sandbox_limits *l,
                   const int *fds, int fd_count, sandbox_fn fn, void *user, struct err *e);

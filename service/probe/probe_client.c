@@ -269,8 +269,10 @@ int probe_client_ask(struct probe_client *p, const struct probe_file *files, int
     memset(&request, 0, sizeof request);
     request.id = w.id;
     request.count = count;
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
         request.stills |= files[i].as_still ? 1U << i : 0;
+        request.sheets |= files[i].timesheet ? 1U << i : 0;
+    }
     request.limits = p->limits;
     bool sent = send_request(socket, &request, files);
     close(socket);

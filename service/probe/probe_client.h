@@ -16,13 +16,14 @@ int probe_client_start(struct probe_client **out, const struct media_limits *lim
 void probe_client_stop(struct probe_client *p);
 
 /* One upload: its files, all in one child, so that a lie of one can only be about its own upload. */
-enum { PROBE_FILES_MAX = 5 };
+enum { PROBE_FILES_MAX = 6 };
 struct probe_file {
-    int fd;        /* read from offset 0; not closed */
-    bool as_still; /* a picture, not a video */
+    int fd;         /* read from offset 0; not closed */
+    bool as_still;  /* a picture, not a video */
+    bool timesheet; /* an exposure sheet for the first file; nothing is described for it */
 };
 /* Probes them in order; *out_refused (may be NULL) says which one the error is about, -1 = none of them. Errors:
- * media_*, overloaded. */
+ * media_*, overloaded; of a timesheet params_invalid, too. */
 int probe_client_ask(struct probe_client *p, const struct probe_file *files, int count,
                      struct media_info out[PROBE_FILES_MAX], int *out_refused, struct err *e);
 

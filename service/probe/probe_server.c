@@ -1,6 +1,7 @@
 /* The prober's parent: takes requests, forks a sandboxed child for each, passes the answers on. It never looks into a
  * file itself and has one thread, so a child is a clean copy. When all places are taken it stops reading the socket:
  * the kernel's queue holds what waits, and clients give up by their own clock. */
+#include "probe/probe_sheet.h"
 #include "probe/probe_wire.h"
 #include "probe/slim.h"
 
@@ -21,6 +22,7 @@
 #include <unistd.h>
 
 enum { CHILDREN_MAX = 8, NICENESS = 5 };
+_Static_assert(PROBE_FILES_MAX <= SANDBOX_FDS_MAX, "all files of an upload go into one sandbox");
 
 /* What the child says of one file; it writes one after the other, so that its death says of which file it died. */
 struct verdict {
@@ -51,14 +53,25 @@ static bool is_still(const struct probe_request *r, int file)
     return (r->stills >> file & 1) != 0;
 }
 
+static bool is_sheet(const struct probe_request *r, int file)
+{
+    return (r->sheets >> file & 1) != 0;
+}
+
 /* Runs in the sandbox: the files are its descriptors. */
 static int answer_in_sandbox(void *user)
 {
     const struct probe_request *request = user;
+    struct media_info video = {0};
     for (int i = 0; i < request->count; i++) {
         struct verdict v;
+        int fd = SANDBOX_FIRST_FD + i;
         memset(&v, 0, sizeof v);
-        v.failed = media_probe_fd(SANDBOX_FIRST_FD + i, is_still(request, i), &request->limits, &v.info, &v.err) != 0;
+        v.failed = is_sheet(request, i)
+                       ? probe__sheet(fd, SANDBOX_FIRST_FD, &video, &request->limits, &v.err) != 0
+                       : media_probe_fd(fd, is_still(request, i), &request->limits, &v.info, &v.err) != 0;
+        if (i == 0)
+            video = v.info;
         if (write(SANDBOX_ANSWER_FD, &v, sizeof v) != (ssize_t)sizeof v)
             return 1;
         if (v.failed)
@@ -80,12 +93,14 @@ static int start(struct place *p, const struct sandbox_filter *filter, const int
 static bool is_honest(const struct place *p, int file)
 {
     const struct verdict *v = &p->verdicts[file];
+    bool sheet = is_sheet(&p->request, file);
     if (!v->failed)
-        return media__info_sane(&v->info, &p->request.limits) &&
-               (v->info.kind == MEDIA_STILL) == is_still(&p->request, file);
+        return sheet || (media__info_sane(&v->info, &p->request.limits) &&
+                         (v->info.kind == MEDIA_STILL) == is_still(&p->request, file));
     return v->err.code > ERR_none && v->err.code < ERR_COUNT && memchr(v->err.detail, 0, sizeof v->err.detail) &&
            memchr(v->err.field, 0, sizeof v->err.field) &&
-           (err_info(v->err.code)->class == ERR_CLASS_MEDIA || v->err.code == ERR_payload_too_large);
+           (err_info(v->err.code)->class == ERR_CLASS_MEDIA || v->err.code == ERR_payload_too_large ||
+            (sheet && v->err.code == ERR_params_invalid));
 }
 
 static void refuse_file(struct place *p, int file, const struct err *e)
@@ -260,6 +275,7 @@ int probe_serve(int socket_fd)
         return 1;
     }
     media__warm_up();
+    probe__sheet_warm_up();
     int left_out = sandbox_limits_memory() ? slim_down() : 0; /* a sanitizer's fork needs everything */
     /* Uploads that are hard to decode must not slow the API down. */
     setpriority(PRIO_PROCESS, 0, NICENESS);

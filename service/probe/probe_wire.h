@@ -13,6 +13,7 @@ struct probe_request {
     uint64_t id;
     int32_t count;   /* of files, 1..PROBE_FILES_MAX */
     uint32_t stills; /* bit i: file i is to be a picture, else a video */
+    uint32_t sheets; /* bit i: file i is a timesheet for file 0 */
     struct media_limits limits;
 };
 

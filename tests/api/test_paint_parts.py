@@ -85,6 +85,26 @@ def test_a_sheet_of_another_length_is_refused_before_anything_runs(service, medi
     assert response.status_code == 422 and response.json()["code"] == "params_invalid"
 
 
+def test_a_zip_whose_files_are_not_the_drawings_of_the_sheet_is_refused_at_once(service, media, tmp_path):
+    """The prober holds the sheet against the names: the client hears of it in the answer to its POST, not from a failed job."""
+    reference = ("reference", ("ref.png", media.reference.read_bytes()))
+
+    def send(names, shown):
+        make_zip(tmp_path / "cel.zip", names=names)
+        sheet = make_timesheet(tmp_path / "cut.xdts", shown)
+        return service.api.request("POST", "/jobs", files=[
+            ("video", ("cel.zip", (tmp_path / "cel.zip").read_bytes())), reference, ("timesheet", ("t", sheet.read_bytes()))])
+
+    cel = ["A0001.png", "A0002.png"]
+    for names, shown, said in ((cel, ["1", "1", "3"], "drawing 3"), (["x.png", "y.png"], ["1", "2", "2"], "names")):
+        problem = send(names, shown)
+        assert problem.status_code == 422 and problem.json()["code"] == "params_invalid", problem.text
+        assert said in problem.json()["detail"] and problem.json()["errors"][0]["field"] == "timesheet"
+    assert send(cel, ["1"] * 5001).json()["code"] == "media_too_many_frames"
+    assert send(cel, ["1", "1", "2"]).status_code == 202  # a file per drawing
+    assert send(cel, ["7", "8"]).status_code == 202  # as long as the sheet: the shot itself, whatever its names
+
+
 def test_the_same_key_with_another_palette_is_another_request(service, media):
     headers = {"Idempotency-Key": "paint-parts"}
     files = [("video", media.video.read_bytes()), ("reference", media.reference.read_bytes())]

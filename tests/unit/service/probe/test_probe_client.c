@@ -44,7 +44,7 @@ static pid_t prober_pid(void)
 static int ask(struct probe_client *p, int fd, bool as_still, struct media_info *out, struct err *e)
 {
     struct media_info info[PROBE_FILES_MAX];
-    struct probe_file file = {fd, as_still};
+    struct probe_file file = {.fd = fd, .as_still = as_still};
     int refused = 7, result = probe_client_ask(p, &file, 1, info, &refused, e);
     if (result == 0)
         *out = info[0];
@@ -172,7 +172,8 @@ static void the_files_of_one_upload_are_described_in_order_and_the_first_bad_one
     struct err e = {0};
     int refused = 7;
     for (int i = 0; i < PROBE_FILES_MAX; i++)
-        files[i] = (struct probe_file){tiny_file(data, tiny_png(data, 32 + (uint32_t)i, 24, 24)), true};
+        files[i] =
+            (struct probe_file){.fd = tiny_file(data, tiny_png(data, 32 + (uint32_t)i, 24, 24)), .as_still = true};
     assert_int_equal(probe_client_ask(*state, files, PROBE_FILES_MAX, info, &refused, &e), 0);
     assert_int_equal(refused, -1);
     for (int i = 0; i < PROBE_FILES_MAX; i++)
