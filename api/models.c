@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "base/version.h"
 
 #include <string.h>
 
@@ -43,7 +44,7 @@ int models_all(struct app *app, struct worker *w, json_t **out, struct err *e)
         json_put(models, name, json_incref(description));
     }
     if (json_object_size(models) == 0)
-        json_put(models, MODELS_DEFAULT, json_null());
+        json_put(models, LONGANIM_MODEL_SHIPPED, json_null());
     json_decref(announced);
     *out = models;
     return 0;

@@ -9,7 +9,6 @@
 struct app;
 
 #define MODELS_NAME_MAX 63
-#define MODELS_DEFAULT "tiny_a" /* the shipped model, when neither settings nor workers name one */
 
 /* The description of every known model by name, the default first; null where no worker has told yet. New reference.
  * dependency_redis. */

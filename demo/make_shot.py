@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """Draws the sample shot: a girl waves, a cat's tail swings, a ball bounces, clouds pass.
 
-usage: make_shot.py FOLDER [--frames 84] [--width 480] [--height 288]
+usage: make_shot.py FOLDER [--frames 240] [--width 1280] [--height 720]
 Writes lines.mp4 (the line art), reference.png (a colour model of the same figures in another pose) and truth.mp4 (what the
-colours would be), all drawn here from a few shapes; no network takes part. The same numbers give the same pixels.
+colours would be), all drawn here from a few shapes; no network takes part, and none was trained on them. Every drawing
+is held for two frames, as animators do. The same numbers give the same pixels.
 """
 import argparse
 import subprocess
 import zlib
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from math import cos, pi, sin
 from pathlib import Path
 
@@ -16,6 +19,7 @@ import numpy
 SCALE = 2  # drawn at twice the size, averaged down
 INK = (38, 30, 44)
 FPS = 24
+HOLD = 2  # frames a drawing is shown
 
 # name: colour. Regions are separated by ink where two names meet.
 PAINTS = {
@@ -188,7 +192,8 @@ def encoder(path, width, height, gray):
     quality = ["-qp", "0"] if gray else ["-crf", "12"]
     return subprocess.Popen(
         ["ffmpeg", "-y", "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(FPS),
-         "-i", "-", "-c:v", "libx264", "-preset", "veryfast", "-threads", "1", *quality, "-pix_fmt", "yuv420p", str(path)],
+         "-i", "-", "-c:v", "libx264", "-preset", "veryfast", "-threads", "1", *quality, "-vf", "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p", "-colorspace", "bt709",
+         "-color_primaries", "bt709", "-color_trc", "bt709", str(path)],
         stdin=subprocess.PIPE)
 
 
@@ -205,16 +210,18 @@ def write_png(path, image):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--frames", type=int, default=84)
-    parser.add_argument("--width", type=int, default=480)
-    parser.add_argument("--height", type=int, default=288)
+    parser.add_argument("--frames", type=int, default=240)
+    parser.add_argument("--width", type=int, default=1280)
+    parser.add_argument("--height", type=int, default=720)
     a = parser.parse_args()
     a.folder.mkdir(parents=True, exist_ok=True)
     write_png(a.folder / "reference.png", draw(a.width, a.height, 0.0, pose=0.9)[1])
     outputs = [encoder(a.folder / name, a.width, a.height, gray) for name, gray in (("lines.mp4", True), ("truth.mp4", False))]
-    for i in range(a.frames):
-        for stream, image in zip(outputs, draw(a.width, a.height, i / FPS)):
-            stream.stdin.write(image.tobytes())
+    with ProcessPoolExecutor() as pool:
+        times = (i / FPS for i in range(0, a.frames, HOLD))
+        for number, images in enumerate(pool.map(partial(draw, a.width, a.height), times, chunksize=4)):
+            for stream, image in zip(outputs, images):
+                stream.stdin.write(image.tobytes() * min(HOLD, a.frames - number * HOLD))
     for stream in outputs:
         stream.stdin.close()
         if stream.wait() != 0:

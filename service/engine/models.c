@@ -4,6 +4,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/version.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@ static int shipped(struct engine_model *out, struct err *e)
 {
     char folder[FS_PATH_MAX], path[FS_PATH_MAX];
     struct stat st;
-    if (fs_program_dir(folder, e) != 0 || fs_join(path, folder, "../models/tiny_a", e) != 0)
+    if (fs_program_dir(folder, e) != 0 || fs_join(path, folder, "../models/" LONGANIM_MODEL_SHIPPED, e) != 0)
         return -1;
     if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
         return err_set(e, ERR_model_error,
@@ -22,7 +23,7 @@ static int shipped(struct engine_model *out, struct err *e)
                        "program");
     if (strlen(path) >= sizeof out->dir)
         return err_set(e, ERR_internal, "the path of the shipped model is too long");
-    *out = (struct engine_model){.name = "tiny_a", .backend = "longanimation"};
+    *out = (struct engine_model){.name = LONGANIM_MODEL_SHIPPED, .backend = "longanimation"};
     memcpy(out->dir, path, strlen(path) + 1);
     return 1;
 }

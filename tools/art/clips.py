@@ -12,8 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-import sprites as sprite_files
-
 FPS = 24.0
 IDS_MAX = 250
 BASE_HEIGHT = 192.0  # sizes below are told for this height and scaled
@@ -308,6 +306,7 @@ _sprites = {}
 
 
 def make_one(job):
+    import sprites as sprite_files  # wants scipy, which readers of shots do not need
     path, sprite_path, held_out, frames, size, seed = job
     if (sprite_path, held_out) not in _sprites:
         _sprites[sprite_path, held_out] = sprite_files.load(sprite_path, held_out)

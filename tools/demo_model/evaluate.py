@@ -5,7 +5,9 @@ usage: tools/demo_model/evaluate.py MODEL SHOTS [--build build] [--count 12] [--
 near: the first of 25 frames on twos; mirrored, shifted: that frame turned or moved; far: the last of 49 frames for the
 first 25. Pixels off the lines count when their colour is in the reference; figure pixels are those not of the background.
 hybrid is what `longanim colorize` gives with its region snap; network is the network's own picture, each region voting
-alone in every frame. Prints one JSON line per kind; intervals are a bootstrap over shots."""
+alone in every frame; pixel is that picture as it is, every pixel for itself. Nothing learnt: copy takes the reference's
+colour at the same place, centroid that of the reference's region nearest by centroid and size, frame by frame. Prints
+one JSON line per kind; intervals are a bootstrap over shots, over_centroid that of hybrid less centroid."""
 import argparse
 import io
 import json
@@ -23,6 +25,7 @@ import clips  # noqa: E402
 
 FRAMES, SCALE = 25, 2
 KINDS = ("near", "far", "mirrored", "shifted")
+MEASURED = ("hybrid", "network", "pixel", "copy", "centroid")
 
 
 def borders(regions):
@@ -95,6 +98,32 @@ def voted(frame, regions, ink, palette):
     return palette[nearest][regions]
 
 
+def measures(regions):
+    """Of every region that is there: its number, centre (in units of 15 pixels at 160x96) and log of its share."""
+    numbers, where, size = np.unique(regions, return_inverse=True, return_counts=True)
+    where = where.ravel()
+    y, x = np.divmod(np.arange(regions.size), regions.shape[1])
+    unit = 15 * regions.shape[1] / 160
+    centre = np.stack([np.bincount(where, y), np.bincount(where, x)], 1) / size[:, None] / unit
+    return numbers, centre, np.log(size / regions.size)
+
+
+def by_centroid(regions, reference, colours):
+    """Every region in the colour of the reference's region with the nearest centre, plus the difference of log sizes."""
+    numbers, centre, size = measures(regions)
+    known, known_centre, known_size = measures(reference)
+    distance = (np.linalg.norm(centre[:, None] - known_centre[None], axis=-1) + abs(size[:, None] - known_size[None]))
+    table = np.zeros((int(regions.max()) + 1, 3), np.uint8)
+    table[numbers] = colours[known[distance.argmin(1)]]
+    return table[regions]
+
+
+def nearest(frame, palette):
+    """Every pixel in the palette colour nearest to it."""
+    distance = ((frame[:, :, None].astype(np.int32) - palette.astype(np.int32)) ** 2).sum(-1)
+    return palette[distance.argmin(-1)]
+
+
 def judge(shot, kind, arguments, folder):
     frames, reference = shot.of_kind(kind)
     ink = [borders(f) for f in frames]
@@ -109,26 +138,42 @@ def judge(shot, kind, arguments, folder):
                         folder / "reference.png", "--out", out, "--model", arguments.model, "--seed", "7", "--input",
                         "lineart", "--output.snap", snap, *arguments.flags.split()], check=True, capture_output=True)
         results[name] = read_zip(out)
-    count = {name: np.zeros(4) for name in results}
+    count = {name: np.zeros(4) for name in MEASURED}
     for i, regions in enumerate(frames):
         truth = shot.colours[regions]
         counts = ~ink[i] & (truth[..., None, :] == known).all(-1).any(-1)
         figure = counts & (regions > shot.background)
-        for name, pictures in results.items():
-            made = pictures[i] if name == "hybrid" else voted(pictures[i], regions, ink[i], known)
+        network = results["network"][i]
+        for name, made in (("hybrid", results["hybrid"][i]), ("network", voted(network, regions, ink[i], known)),
+                           ("pixel", nearest(network, known)), ("copy", shot.colours[reference]),
+                           ("centroid", by_centroid(regions, reference, shot.colours))):
             right = (np.abs(made.astype(int) - truth).max(-1) <= 3)
             count[name] += [(right & counts).sum(), counts.sum(), (right & figure).sum(), figure.sum()]
     return count
 
 
+def resampled(counts):
+    return counts[np.random.default_rng(1).integers(0, len(counts), (1000, len(counts)))].sum(1)
+
+
+def interval(value, draws):
+    return [round(float(v), 4) for v in (value, *np.percentile(draws, (2.5, 97.5)))]
+
+
 def share(counts, a, b):
-    total = counts.sum(0)
-    draws = counts[np.random.default_rng(1).integers(0, len(counts), (1000, len(counts)))].sum(1)
-    low, high = np.percentile(draws[:, a] / np.maximum(draws[:, b], 1), (2.5, 97.5))
-    return [round(float(v), 4) for v in (total[a] / max(total[b], 1), low, high)]
+    total, draws = counts.sum(0), resampled(counts)
+    return interval(total[a] / max(total[b], 1), draws[:, a] / np.maximum(draws[:, b], 1))
 
 
-def main():
+def gain(counts, other):
+    """Figure pixels, one less the other, over the same shots."""
+    both = np.concatenate([counts[:, 2:], other[:, 2:]], 1)
+    total, draws = both.sum(0), resampled(both)
+    return interval(total[0] / max(total[1], 1) - total[2] / max(total[3], 1),
+                    draws[:, 0] / np.maximum(draws[:, 1], 1) - draws[:, 2] / np.maximum(draws[:, 3], 1))
+
+
+def arguments_of(words=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("shots", type=Path)
@@ -136,15 +181,20 @@ def main():
     parser.add_argument("--count", type=int, default=12)
     parser.add_argument("--only", default=",".join(KINDS))
     parser.add_argument("--flags", default="", help="further flags of longanim colorize")
-    arguments = parser.parse_args()
+    return parser.parse_args(words)
+
+
+def main():
+    arguments = arguments_of()
     files = sorted(arguments.shots.glob("*.npz"))[:arguments.count]
     with tempfile.TemporaryDirectory() as folder:
         for kind in arguments.only.split(","):
             counts = [judge(Shot(f, i), kind, arguments, Path(folder)) for i, f in enumerate(files)]
             row = {"reference": kind, "shots": len(files)}
-            for name in ("hybrid", "network"):
+            for name in MEASURED:
                 c = np.array([x[name] for x in counts])
                 row[name] = {"pixels": share(c, 0, 1), "figure_pixels": share(c, 2, 3)}
+            row["over_centroid"] = gain(np.array([x["hybrid"] for x in counts]), np.array([x["centroid"] for x in counts]))
             print(json.dumps(row), flush=True)
 
 

@@ -260,7 +260,8 @@ def train_dit(state, shots, held_out, minutes, stop, log):
         step, progress = state["dit_step"], clock.seconds() / limit
         if latents is None or step % REUSE == 0:
             plan = next(stage["batches"] for stage in CONFIG["dit_plan"] if progress <= stage["until"])
-            latents = Latents(vae, shots, *plan[(step // REUSE) % len(plan)])
+            video, frames, count, zoom = plan[(step // REUSE) % len(plan)]
+            latents = Latents(vae, shots, count, video, frames, zoom)
         x0, image, sketch = latents.sample(state["scale"])
         lr = rate(step, progress, 2.5e-3, 150, .6)
         u = torch.rand(len(x0), device=device)
