@@ -253,10 +253,9 @@ int cli_args(struct cli_args *out, const struct cli_usage *u, int argc, char **a
     return -1;
 }
 
-void cli_args_free(struct cli_args *a, const struct cli_usage *u)
+void cli_args_free(struct cli_args *a)
 {
-    if (u->config)
-        config_free(&a->config);
+    config_free(&a->config);
     job_fini(&a->job);
     free(a->rest);
 }

@@ -223,6 +223,6 @@ int cli_audit(int argc, char **argv)
         a.age_ms = age_s >= 0 ? age_s * 1000 : args.config.sweep_age_ms;
         status = run(&args.config, &a);
     }
-    cli_args_free(&args, &usage);
+    cli_args_free(&args);
     return status;
 }

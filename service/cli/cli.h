@@ -59,7 +59,7 @@ struct cli_args {
 /* Reads everything. Returns -1 to go on, or the exit status: --help was asked for, or the arguments are wrong (said on
  * stderr). Free in both cases. */
 int cli_args(struct cli_args *out, const struct cli_usage *u, int argc, char **argv);
-void cli_args_free(struct cli_args *a, const struct cli_usage *u);
+void cli_args_free(struct cli_args *a);
 
 /* ---- ends ---- */
 
@@ -85,8 +85,13 @@ struct cli_state {
 void cli_progress_init(struct cli_progress *p);
 void cli_progress_show(struct cli_progress *p, const struct cli_state *s);
 void cli_progress_clear(struct cli_progress *p);
-/* For uploads and downloads. */
+/* The bar alone, on a terminal: bytes sent or received; things done, such as frames. A total of 0 is not known. */
 void cli_progress_bytes(struct cli_progress *p, const char *what, int64_t done, int64_t total);
+void cli_progress_count(struct cli_progress *p, const char *what, int64_t done, int64_t total);
+
+/* How a command ends that computed here: takes the progress off the screen, says what failed (an interrupt needs no
+ * words), and returns the exit status. */
+int cli_end(struct cli_progress *p, bool failed, const struct err *e);
 
 /* Prints a JSON object as one line on stdout; takes the reference. */
 void cli_print_json(json_t *o);

@@ -203,18 +203,12 @@ static int colorize(struct colorize *c, struct cli_args *a)
     }
     cli_catch_interrupts();
     cli_progress_init(&c->progress);
-    int failed = run(c, a, &result, &e) != 0 || deliver(c, &result, &e) != 0;
-    cli_progress_clear(&c->progress);
-    if (!failed)
+    int status = cli_end(&c->progress, run(c, a, &result, &e) != 0 || deliver(c, &result, &e) != 0, &e);
+    if (status == CLI_DONE)
         tell(c, &result, a->job.params.seed);
     unlink(c->part);
     fs_remove_tree(c->work, NULL);
-    if (!failed)
-        return CLI_DONE;
-    if (cli_interrupted())
-        return CLI_INTERRUPTED;
-    cli_complain(&e);
-    return cli_exit_of(e.code);
+    return status;
 }
 
 int cli_colorize(int argc, char **argv)
@@ -249,6 +243,6 @@ int cli_colorize(int argc, char **argv)
     int status = cli_args(&a, &usage, argc, argv);
     if (status < 0)
         status = colorize(&c, &a);
-    cli_args_free(&a, &usage);
+    cli_args_free(&a);
     return status;
 }

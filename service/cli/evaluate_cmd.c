@@ -80,7 +80,7 @@ static int compare(struct evaluate_cmd *c, struct err *e)
         if (fit(c, &f[0], &f[1], &result, e) != 0 ||
             quality_add(c->quality, &result, &truth, c->lines ? &lines : NULL, e) != 0)
             return -1;
-        cli_progress_bytes(&c->progress, "comparing", i + 1, media_reader_info(c->readers[1])->frames);
+        cli_progress_count(&c->progress, "comparing frames", i + 1, media_reader_info(c->readers[1])->frames);
     }
 }
 
@@ -146,15 +146,12 @@ int cli_evaluate(int argc, char **argv)
         engine_limits(&c.limits, &a.config);
         cli_catch_interrupts();
         cli_progress_init(&c.progress);
-        status = run(&c, &e) == 0 ? CLI_DONE : cli_interrupted() ? CLI_INTERRUPTED : cli_exit_of(e.code);
-        cli_progress_clear(&c.progress);
-        if (status != CLI_DONE)
-            cli_complain(&e);
+        status = cli_end(&c.progress, run(&c, &e) != 0, &e);
     }
     for (int i = 0; i < 3; i++)
         media_reader_close(c.readers[i]);
     quality_free(c.quality);
     free(c.scaled);
-    cli_args_free(&a, &usage);
+    cli_args_free(&a);
     return status;
 }

@@ -265,6 +265,6 @@ int cli_get(int argc, char **argv)
             cli_complain(&e);
         remote_close(&r);
     }
-    cli_args_free(&a, &usage);
+    cli_args_free(&a);
     return status;
 }

@@ -42,7 +42,7 @@ static int for_each(const struct cli_usage *usage, int argc, char **argv,
         }
         remote_close(&r);
     }
-    cli_args_free(&a, usage);
+    cli_args_free(&a);
     return status;
 }
 
@@ -200,6 +200,6 @@ int cli_list(int argc, char **argv)
             cli_complain(&e);
         remote_close(&r);
     }
-    cli_args_free(&a, &usage);
+    cli_args_free(&a);
     return status;
 }

@@ -185,7 +185,7 @@ int cli_key(int argc, char **argv)
     int status = cli_args(&a, &usage, argc, argv);
     bool local = status < 0 && strcmp(a.rest[0], "new") == 0;
     bool extra = local && a.rest_count > 1;
-    cli_args_free(&a, &usage);
+    cli_args_free(&a);
     if (status >= 0)
         return status;
     if (!local)

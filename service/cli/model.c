@@ -96,7 +96,7 @@ int cli_model(int argc, char **argv)
     }
     if (status < 0)
         status = check(&a.config, a.rest[1], &shot);
-    cli_args_free(&a, &usage);
+    cli_args_free(&a);
     return status;
 }
 
@@ -147,6 +147,6 @@ int cli_parity(int argc, char **argv)
     int status = cli_args(&a, &usage, argc, argv);
     if (status < 0)
         status = parity(&a);
-    cli_args_free(&a, &usage);
+    cli_args_free(&a);
     return status;
 }

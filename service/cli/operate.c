@@ -47,7 +47,7 @@ int operate_run(const struct cli_usage *usage, int argc, char **argv, const stru
     const struct operate_verb *verb = NULL;
     int status = cli_args(&a, usage, argc, argv);
     if (status >= 0) {
-        cli_args_free(&a, usage);
+        cli_args_free(&a);
         return status;
     }
     for (int i = 0; i < verb_count; i++)
@@ -68,7 +68,7 @@ int operate_run(const struct cli_usage *usage, int argc, char **argv, const stru
         }
         remote_close(&r);
     }
-    cli_args_free(&a, usage);
+    cli_args_free(&a);
     return status;
 }
 

@@ -251,7 +251,7 @@ static int observe(struct paint_cmd *c, struct err *e)
             return err_set(e, ERR_canceled_by_user, "interrupted");
         if (paint_observe(c->paint, &l, &p, e) != 0)
             return -1;
-        cli_progress_bytes(&c->progress, "looking", line.index + 1, c->info.frames);
+        cli_progress_count(&c->progress, "looking at frames", line.index + 1, c->info.frames);
     }
     if (got == 0 && paint_frames(c->paint) == 0)
         return err_set(e, ERR_media_unreadable, "%s has no frames", c->lines);
@@ -351,7 +351,7 @@ static int render_in_order(struct paint_cmd *c, int32_t channels, bool smooth, b
             (write && put(c, index, line.pts < 0 ? index : line.pts, line.name, channels, e) != 0))
             return -1;
         *duration = line.duration;
-        cli_progress_bytes(&c->progress, "painting", index + 1, c->info.frames);
+        cli_progress_count(&c->progress, "painting frames", index + 1, c->info.frames);
     }
     return got < 0 ? -1 : 0;
 }
@@ -391,7 +391,7 @@ static int render_exposed(struct paint_cmd *c, int32_t channels, bool smooth, st
         int64_t pts = c->pts ? c->pts[i] : i;
         if (put(c, i, pts, name, channels, e) != 0)
             return -1;
-        cli_progress_bytes(&c->progress, "writing", i + 1, x->shown_count);
+        cli_progress_count(&c->progress, "writing frames", i + 1, x->shown_count);
     }
     return 0;
 }
@@ -463,9 +463,8 @@ static int paint_and_tell(struct paint_cmd *c, const struct cli_args *a)
     engine_limits(&c->limits, &a->config);
     cli_catch_interrupts();
     cli_progress_init(&c->progress);
-    int failed = run(c, &e);
-    cli_progress_clear(&c->progress);
-    if (!failed) {
+    int status = cli_end(&c->progress, run(c, &e) != 0, &e);
+    if (status == CLI_DONE) {
         struct paint_drawing last = {0};
         paint_drawing(c->paint, paint_frames(c->paint) - 1, &last);
         json_t *o = json_object();
@@ -477,9 +476,7 @@ static int paint_and_tell(struct paint_cmd *c, const struct cli_args *a)
         cli_print_json(o);
     }
     finish(c);
-    if (failed)
-        cli_complain(&e);
-    return !failed ? CLI_DONE : cli_interrupted() ? CLI_INTERRUPTED : cli_exit_of(e.code);
+    return status;
 }
 
 int cli_paint(int argc, char **argv)
@@ -518,6 +515,6 @@ int cli_paint(int argc, char **argv)
     int status = cli_args(&a, &usage, argc, argv);
     if (status < 0)
         status = paint_and_tell(&c, &a);
-    cli_args_free(&a, &usage);
+    cli_args_free(&a);
     return status;
 }

@@ -159,12 +159,32 @@ void cli_progress_bytes(struct cli_progress *p, const char *what, int64_t done, 
     draw(p, (double)done / (double)total, text);
 }
 
+void cli_progress_count(struct cli_progress *p, const char *what, int64_t done, int64_t total)
+{
+    char text[160];
+    if (!p->bar || total <= 0)
+        return;
+    snprintf(text, sizeof text, "%s, %lld of %lld", what, (long long)done, (long long)total);
+    draw(p, (double)done / (double)total, text);
+}
+
 void cli_progress_clear(struct cli_progress *p)
 {
     if (!p->bar || p->width == 0)
         return;
     fprintf(stderr, "\r%*s\r", p->width, "");
     p->width = 0;
+}
+
+int cli_end(struct cli_progress *p, bool failed, const struct err *e)
+{
+    cli_progress_clear(p);
+    if (!failed)
+        return CLI_DONE;
+    if (cli_interrupted())
+        return CLI_INTERRUPTED;
+    cli_complain(e);
+    return cli_exit_of(e->code);
 }
 
 void cli_print_json(json_t *o)

@@ -371,6 +371,6 @@ int cli_serve(int argc, char **argv)
         log_init("serve", (enum log_level)log_level_by_name(a.config.log_level));
         status = serve(&a.config);
     }
-    cli_args_free(&a, &usage);
+    cli_args_free(&a);
     return status;
 }

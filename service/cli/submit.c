@@ -138,6 +138,6 @@ int cli_submit(int argc, char **argv)
     int status = cli_args(&a, &usage, argc, argv);
     if (status < 0)
         status = submit(&s, &a);
-    cli_args_free(&a, &usage);
+    cli_args_free(&a);
     return status;
 }

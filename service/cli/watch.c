@@ -159,6 +159,6 @@ int cli_watch(int argc, char **argv)
         status = cli_follow(&r, a.rest[0]);
         remote_close(&r);
     }
-    cli_args_free(&a, &usage);
+    cli_args_free(&a);
     return status;
 }
