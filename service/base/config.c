@@ -39,8 +39,8 @@ enum { ROWS = sizeof rows / sizeof *rows, FILE_MAX_BYTES = 256 * 1024 };
 static const struct {
     int who;
     const char *name;
-} programs[] = {{CONFIG_API, "api"},   {CONFIG_WORKER, "worker"}, {CONFIG_SERVE, "serve"},
-                {CONFIG_TOOL, "tool"}, {CONFIG_PROBE, "probe"},   {CONFIG_AUDIT, "audit"}};
+} programs[] = {{CONFIG_API, "api"},     {CONFIG_WORKER, "worker"}, {CONFIG_SERVE, "serve"},  {CONFIG_TOOL, "tool"},
+                {CONFIG_PROBE, "probe"}, {CONFIG_AUDIT, "audit"},   {CONFIG_REMOTE, "remote"}};
 
 static bool is_text(const struct row *r)
 {

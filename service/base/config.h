@@ -19,7 +19,15 @@ struct config {
 };
 
 /* Programs of `who`. */
-enum { CONFIG_API = 1, CONFIG_WORKER = 2, CONFIG_TOOL = 4, CONFIG_SERVE = 8, CONFIG_PROBE = 16, CONFIG_AUDIT = 32 };
+enum {
+    CONFIG_API = 1,
+    CONFIG_WORKER = 2,
+    CONFIG_TOOL = 4,
+    CONFIG_SERVE = 8,
+    CONFIG_PROBE = 16,
+    CONFIG_AUDIT = 32,
+    CONFIG_REMOTE = 64
+};
 
 /* argv[0] is the program. `--flag value` or `--flag=value`; LONGANIM_CONFIG or --config names a file of NAME=value
  * lines with the environment's names. An empty value means "not set". Without allow_rest, unknown flags (with the

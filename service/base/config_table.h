@@ -14,7 +14,7 @@
 #define CONFIG_PIXELS(...)
 #endif
 /* clang-format off */
-CONFIG_STR(config, "LONGANIM_CONFIG", "--config", "", CONFIG_API | CONFIG_WORKER | CONFIG_SERVE | CONFIG_TOOL | CONFIG_AUDIT, "file of settings, one NAME=value a line")
+CONFIG_STR(config, "LONGANIM_CONFIG", "--config", "", CONFIG_API | CONFIG_WORKER | CONFIG_SERVE | CONFIG_TOOL | CONFIG_REMOTE | CONFIG_AUDIT, "file of settings, one NAME=value a line")
 CONFIG_STR(listen, "LONGANIM_LISTEN", "--listen", "127.0.0.1:8080", CONFIG_API | CONFIG_SERVE, "address of the API, host:port; port 0 = any")
 CONFIG_STR(ops_listen, "LONGANIM_OPS_LISTEN", "--ops-listen", "127.0.0.1:8081", CONFIG_API | CONFIG_SERVE, "address of /livez /readyz /metrics /drain /scale")
 CONFIG_STR(redis, "LONGANIM_REDIS", "--redis", "", CONFIG_API | CONFIG_WORKER | CONFIG_AUDIT, "redis://[user:pass@]host:port/db or unix:/path")
@@ -55,8 +55,8 @@ CONFIG_INT(sweep_age_ms, "LONGANIM_SWEEP_AGE_MS", "", 3600000, 50, INT64_MAX, CO
 CONFIG_INT(upload_age_ms, "LONGANIM_UPLOAD_AGE_MS", "", 86400000, 1000, INT64_MAX, CONFIG_API | CONFIG_WORKER | CONFIG_SERVE, "how long a resumable upload may be continued and used")
 CONFIG_INT(retention_ms, "LONGANIM_RETENTION_MS", "", 2592000000, 1000, INT64_MAX, CONFIG_API | CONFIG_WORKER | CONFIG_SERVE | CONFIG_AUDIT, "how long ended jobs and their results are kept")
 CONFIG_INT(webhook_allow_private, "LONGANIM_WEBHOOK_ALLOW_PRIVATE", "", 0, 0, 1, CONFIG_API | CONFIG_WORKER | CONFIG_SERVE, "1 = webhooks may go to loopback and private addresses (tests)")
-CONFIG_STR(server, "LONGANIM_SERVER", "--server", "http://127.0.0.1:8080", CONFIG_TOOL, "the API that submit, watch, get and the like talk to; its key comes from LONGANIM_API_KEY")
-CONFIG_WORD(log_level, "LONGANIM_LOG", "--log", "info", "debug|info|warn|error", CONFIG_API | CONFIG_WORKER | CONFIG_SERVE | CONFIG_PROBE | CONFIG_TOOL | CONFIG_AUDIT, "least important lines that are written")
+CONFIG_STR(server, "LONGANIM_SERVER", "--server", "http://127.0.0.1:8080", CONFIG_REMOTE, "the API that submit, watch, get and the like talk to; its key comes from LONGANIM_API_KEY")
+CONFIG_WORD(log_level, "LONGANIM_LOG", "--log", "info", "debug|info|warn|error", CONFIG_API | CONFIG_WORKER | CONFIG_SERVE | CONFIG_PROBE | CONFIG_TOOL | CONFIG_REMOTE | CONFIG_AUDIT, "least important lines that are written")
 CONFIG_STR(fault, "LONGANIM_FAULT", "", "", CONFIG_API | CONFIG_WORKER | CONFIG_SERVE, "for tests: point:die|stall|error[:nth][@file], a named point at which the program is to break")
 CONFIG_INT(fault_enable, "LONGANIM_FAULT_ENABLE", "", 0, 0, 1, CONFIG_API | CONFIG_WORKER | CONFIG_SERVE, "1 = LONGANIM_FAULT may be set; without it nothing starts with a fault")
 CONFIG_STR(otlp_endpoint, "OTEL_EXPORTER_OTLP_ENDPOINT", "", "", CONFIG_API | CONFIG_WORKER | CONFIG_SERVE, "http://host:port of an OpenTelemetry collector that takes OTLP over HTTP; not set: no traces; OTEL_EXPORTER_OTLP_HEADERS (name=value,...) goes along")

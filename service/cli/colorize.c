@@ -19,6 +19,7 @@
 struct colorize {
     const char *video, *out, *model, *receipt, *preview, *palette, *timesheet, *planes;
     struct cli_list references;
+    bool misused; /* what is wrong is the settings, not the input */
     struct cli_progress progress;
     char work[FS_PATH_MAX], part[FS_PATH_MAX];
     char models[2 * FS_PATH_MAX];
@@ -34,16 +35,17 @@ static const struct {
 static int choose_format(const struct colorize *c, struct cli_job *job, struct err *e)
 {
     size_t length = strlen(c->out);
-    if (cli_job_gives(job, "output.format"))
-        return 0;
+    bool given = cli_job_gives(job, "output.format");
     for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
         size_t end = strlen(endings[i].end);
         if (length <= end || strcasecmp(c->out + length - end, endings[i].end) != 0)
             continue;
+        if (given && job->params.output_format != endings[i].format)
+            return err_set(e, ERR_params_invalid, "the name %s and --output.format say different formats", c->out);
         job->params.output_format = endings[i].format;
         return 0;
     }
-    return err_set(e, ERR_params_invalid, "the name %s says no format; use --output.format", c->out);
+    return given ? 0 : err_set(e, ERR_params_invalid, "the name %s says no format; use --output.format", c->out);
 }
 
 /* The last component of a folder's path, as far as it makes a name. */
@@ -145,7 +147,12 @@ static int run(struct colorize *c, struct cli_args *a, struct engine_result *out
     for (int i = 0; i < c->references.count; i++)
         job.reference_paths[i] = c->references.items[i];
     engine_limits(&conf.limits, &a->config);
-    int failed = engine_new(&g, &conf, e) != 0 || engine_run(g, &job, out, e) != 0;
+    int failed = engine_new(&g, &conf, e);
+    c->misused = failed && e->code == ERR_params_invalid;
+    if (!failed) {
+        failed = engine_run(g, &job, out, e);
+        c->misused = failed && e->code == ERR_model_unknown;
+    }
     engine_free(g);
     return failed ? -1 : 0;
 }
@@ -208,7 +215,7 @@ static int colorize(struct colorize *c, struct cli_args *a)
         tell(c, &result, a->job.params.seed);
     unlink(c->part);
     fs_remove_tree(c->work, NULL);
-    return status;
+    return status == CLI_REFUSED && c->misused ? CLI_USAGE : status;
 }
 
 int cli_colorize(int argc, char **argv)

@@ -249,7 +249,7 @@ int cli_get(int argc, char **argv)
                 "and checks each SHA-256. An interrupted download goes on where it stopped.",
         .options = options,
         .option_count = sizeof options / sizeof options[0],
-        .config = CONFIG_TOOL,
+        .config = CONFIG_REMOTE,
         .min_rest = 1,
         .max_rest = 1 + ITEMS_MAX,
     };

@@ -61,7 +61,7 @@ int cli_status(int argc, char **argv)
     const struct cli_usage usage = {.name = "status",
                                     .positional = "ID…",
                                     .text = "Prints jobs as JSON.",
-                                    .config = CONFIG_TOOL,
+                                    .config = CONFIG_REMOTE,
                                     .min_rest = 1,
                                     .max_rest = IDS_MAX};
     return for_each(&usage, argc, argv, status_one);
@@ -89,7 +89,7 @@ int cli_cancel(int argc, char **argv)
     const struct cli_usage usage = {.name = "cancel",
                                     .positional = "ID…",
                                     .text = "Cancels jobs, waiting or running. A job that has ended stays as it is.",
-                                    .config = CONFIG_TOOL,
+                                    .config = CONFIG_REMOTE,
                                     .min_rest = 1,
                                     .max_rest = IDS_MAX};
     return for_each(&usage, argc, argv, cancel_one);
@@ -119,7 +119,7 @@ int cli_retry(int argc, char **argv)
                                     .text =
                                         "Queues failed jobs again; they go on at the segment that they had reached. "
                                         "Needs a key with the scope admin.",
-                                    .config = CONFIG_TOOL,
+                                    .config = CONFIG_REMOTE,
                                     .min_rest = 1,
                                     .max_rest = IDS_MAX};
     return for_each(&usage, argc, argv, retry_one);
@@ -189,7 +189,7 @@ int cli_list(int argc, char **argv)
                                     .text = "Lists jobs, newest first.",
                                     .options = options,
                                     .option_count = sizeof options / sizeof options[0],
-                                    .config = CONFIG_TOOL};
+                                    .config = CONFIG_REMOTE};
     int status = cli_args(&a, &usage, argc, argv);
     if (status < 0 && remote_open(&r, &a.config, &e) != 0) {
         cli_complain(&e);

@@ -177,7 +177,7 @@ int cli_key(int argc, char **argv)
                 "\"Authorization: Bearer SECRET\".",
         .options = options,
         .option_count = sizeof options / sizeof options[0],
-        .config = CONFIG_TOOL,
+        .config = CONFIG_REMOTE,
         .min_rest = 1,
         .max_rest = KEYS_MAX + 1,
     };

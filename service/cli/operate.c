@@ -136,7 +136,7 @@ int cli_queue(int argc, char **argv)
                                     .positional = "[list | pause POOL… | resume POOL…]",
                                     .text = "Shows a server's pools, holds their jobs back, or gives them out again. "
                                             "Needs a key with the scope admin.",
-                                    .config = CONFIG_TOOL,
+                                    .config = CONFIG_REMOTE,
                                     .max_rest = IDS_MAX};
     return operate_run(&usage, argc, argv, verbs, sizeof verbs / sizeof *verbs, NULL);
 }
@@ -250,7 +250,7 @@ int cli_dead(int argc, char **argv)
                                         "had come to, or deletes them. Needs a key with the scope admin.",
                                     .options = options,
                                     .option_count = sizeof options / sizeof options[0],
-                                    .config = CONFIG_TOOL,
+                                    .config = CONFIG_REMOTE,
                                     .max_rest = IDS_MAX + 1};
     return operate_run(&usage, argc, argv, verbs, sizeof verbs / sizeof *verbs, &d);
 }

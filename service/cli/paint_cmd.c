@@ -25,6 +25,8 @@ struct paint_cmd {
         *timesheet_file;
     struct cli_list references;
     int64_t gap, threshold, fps;
+    unsigned trace_lines;
+    uint8_t line_rgb[3];
     /* the run */
     struct media_limits limits;
     enum media_format format;
@@ -92,10 +94,18 @@ static int check_arguments(struct paint_cmd *c, struct err *e)
         return err_set(e, ERR_params_invalid, "--background is keep or transparent");
     if (c->mode && strcmp(c->mode, "auto") != 0 && strcmp(c->mode, "flat") != 0 && strcmp(c->mode, "smooth") != 0)
         return err_set(e, ERR_params_invalid, "--mode is auto, flat or smooth");
+    if (c->gap < -1 || c->gap > PAINT_GAP_MAX)
+        return err_set(e, ERR_params_invalid, "--gap is 0 to %d", PAINT_GAP_MAX);
+    if (c->threshold != -1 && (c->threshold < 1 || c->threshold > 254))
+        return err_set(e, ERR_params_invalid, "--line-threshold is 1 to 254");
+    if (c->trace && paint_trace_lines(c->trace, &c->trace_lines) != 0)
+        return err_set(e, ERR_params_invalid, "--trace-lines takes red, green and blue, with commas between");
+    if (c->line_color && read_line_color(c->line_color, c->line_rgb, e) != 0)
+        return -1;
     return choose_format(c, e);
 }
 
-static int configure(struct paint_cmd *c, struct err *e)
+static void configure(struct paint_cmd *c)
 {
     struct paint_conf *p = &c->conf;
     paint_conf_init(p, c->info.width, c->info.height);
@@ -105,10 +115,9 @@ static int configure(struct paint_cmd *c, struct err *e)
     p->transparent = c->info.has_alpha || (c->background && strcmp(c->background, "transparent") == 0);
     if (c->mode && strcmp(c->mode, "auto") != 0)
         p->mode = strcmp(c->mode, "flat") == 0 ? PAINT_FLAT : PAINT_SMOOTH;
-    if (c->trace && paint_trace_lines(c->trace, &p->trace_lines) != 0)
-        return err_set(e, ERR_params_invalid, "--trace-lines takes red, green and blue, with commas between");
+    p->trace_lines = c->trace_lines;
     p->recolor_lines = c->line_color != NULL;
-    return c->line_color ? read_line_color(c->line_color, p->line_rgb, e) : 0;
+    memcpy(p->line_rgb, c->line_rgb, sizeof p->line_rgb);
 }
 
 /* ---- files in ---- */
@@ -426,8 +435,8 @@ static int run(struct paint_cmd *c, struct err *e)
         c->time_base_num = c->info.fps_den = 1;
         c->time_base_den = c->info.fps_num = (int32_t)c->fps;
     }
-    if (configure(c, e) != 0 ||
-        paint_open(&c->paint, &c->conf, c->pictures, c->references.count, c->palette_file ? &c->palette : NULL, e) != 0)
+    configure(c);
+    if (paint_open(&c->paint, &c->conf, c->pictures, c->references.count, c->palette_file ? &c->palette : NULL, e) != 0)
         return -1;
     return observe(c, e) != 0 ? -1 : render(c, e);
 }

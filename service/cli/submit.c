@@ -5,9 +5,12 @@
 #include "base/id.h"
 #include "base/json.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { TRIES = 5, RETRY_MS = 1000 };
 
@@ -81,6 +84,23 @@ static int post(struct submit *s, struct remote *r, const struct cli_job *job, j
     return failed ? -1 : 0;
 }
 
+/* The library that sends them would only say that some file could not be read. */
+static int check_file(const char *path, struct err *e)
+{
+    struct stat st;
+    if (path && (access(path, R_OK) != 0 || stat(path, &st) != 0))
+        return err_set(e, ERR_internal, "cannot open %s: %s", path, strerror(errno));
+    return path && !S_ISREG(st.st_mode) ? err_set(e, ERR_internal, "%s is not a file", path) : 0;
+}
+
+static int check_files(const struct submit *s, struct err *e)
+{
+    for (int i = 0; i < s->references.count; i++)
+        if (check_file(s->references.items[i], e) != 0)
+            return -1;
+    return check_file(s->video, e) != 0 || check_file(s->palette, e) != 0 ? -1 : check_file(s->timesheet, e);
+}
+
 static int submit(struct submit *s, struct cli_args *a)
 {
     struct remote r;
@@ -90,6 +110,10 @@ static int submit(struct submit *s, struct cli_args *a)
     if (!s->video || s->references.count == 0) {
         fprintf(stderr, "longanim submit: --video and --reference are needed\n");
         return CLI_USAGE;
+    }
+    if (check_files(s, &e) != 0) {
+        cli_complain(&e);
+        return CLI_FAILED;
     }
     if (remote_open(&r, &a->config, &e) != 0) {
         cli_complain(&e);
@@ -133,7 +157,7 @@ int cli_submit(int argc, char **argv)
         .options = options,
         .option_count = sizeof options / sizeof options[0],
         .job = true,
-        .config = CONFIG_TOOL,
+        .config = CONFIG_REMOTE,
     };
     int status = cli_args(&a, &usage, argc, argv);
     if (status < 0)

@@ -146,7 +146,7 @@ int cli_watch(int argc, char **argv)
             "Follows a job to its end, with a progress bar on a terminal and JSON lines elsewhere. The exit status is\n"
             "that of the job: 0 succeeded, 1 failed or canceled, 3 its input was refused. Interrupting the watch does\n"
             "not touch the job.",
-        .config = CONFIG_TOOL,
+        .config = CONFIG_REMOTE,
         .min_rest = 1,
         .max_rest = 1,
     };

@@ -30,6 +30,7 @@
 
 #define PAINT_REGIONS_MAX 65535 /* of a frame, the largest ones; smaller ones take the paint of a neighbour */
 #define PAINT_TRACKS_MAX 2000000
+#define PAINT_GAP_MAX 32 /* pixels that can be closed */
 
 /* Packed 8-bit pixels, rows top to bottom, no padding; channels 3 (RGB) or 4 (RGBA, straight alpha). */
 struct paint_image {

@@ -58,8 +58,8 @@ static int check_conf(const struct paint_conf *c, int count, const struct palett
     if (!size_fits(c->width, c->height))
         return err_set(e, ERR_media_too_many_pixels, "frames of %dx%d are not painted; at most %d pixels are", c->width,
                        c->height, PIXELS_MAX);
-    if (c->gap_px < -1 || c->gap_px > 32)
-        return err_set_field(e, ERR_params_invalid, "gap_px", "gaps of 0 to 32 pixels can be closed");
+    if (c->gap_px < -1 || c->gap_px > PAINT_GAP_MAX)
+        return err_set_field(e, ERR_params_invalid, "gap_px", "gaps of 0 to %d pixels can be closed", PAINT_GAP_MAX);
     if (c->line_threshold < -1 || c->line_threshold == 0 || c->line_threshold > 254)
         return err_set_field(e, ERR_params_invalid, "line_threshold", "the line threshold is 1 to 254");
     if (count < 0 || count > REFERENCE_MAX || (count == 0 && (!palette || palette->count == 0)))

@@ -176,6 +176,12 @@ def test_the_tiny_model_colours_a_shot(tmp_path):
     (["key", "new", "--scopes", "root"], "scope"),
     (["status"], "missing"),
     (["serve"], "--data"),
+    (["colorize", "--video", "x", "--reference", "x", "--out", "x.mp4", "--models", "/nowhere"], "name=folder"),
+    (["colorize", "--video", "x", "--reference", "x", "--out", "x.mp4", "--output.format", "mov"], "different formats"),
+    (["paint", "--lines", "x", "--proposal", "x", "--reference", "x", "--out", "x.mp4", "--gap", "99"], "--gap"),
+    (["paint", "--lines", "x", "--proposal", "x", "--reference", "x", "--out", "x.mp4", "--line-color", "red"], "#rrggbb"),
+    (["paint", "--lines", "x", "--proposal", "x", "--reference", "x", "--out", "x.mp4", "--trace-lines", "pink"], "red, green"),
+    (["status", "--device", "cpu", "x"], "--device"),
 ])
 def test_wrong_usage_is_2_and_says_what(arguments, says):
     done = longanim(*arguments)
@@ -189,6 +195,12 @@ def test_help_is_there_for_everything():
     for command in commands:
         done = longanim(command, "--help")
         assert done.returncode == 0 and f"usage: longanim {command}" in done.stdout, command
+
+
+def test_a_model_that_there_is_not_is_wrong_usage(tmp_path):
+    done = colorize(tmp_path, make_video(tmp_path / "in.mp4", 2), model="no-such-model")
+    assert done.returncode == 2 and "model" in done.stderr, done
+    assert not (tmp_path / "out.mp4").exists()
 
 
 def test_refused_input_is_3_and_leaves_nothing(tmp_path):

@@ -152,6 +152,8 @@ def test_a_file_that_is_no_video_is_3(site, tmp_path):
     (tmp_path / "in.mp4").write_bytes(b"no video" * 1000)
     done = site.run("submit", "--video", tmp_path / "in.mp4", "--reference", site.reference)
     assert done.returncode == 3 and done.stdout == "" and "server says" in done.stderr
+    done = site.run("submit", "--video", tmp_path / "nowhere.mp4", "--reference", site.reference)
+    assert done.returncode == 1 and "nowhere.mp4" in done.stderr
 
 
 def test_a_terminal_gets_a_bar(site):
