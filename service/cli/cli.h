@@ -73,8 +73,9 @@ int cli_exit_of(enum err_code code);
 /* One line on a terminal's stderr that is drawn over and over, or a JSON line each on stdout. */
 struct cli_progress {
     bool bar;
-    int width; /* columns last drawn */
-    char last[160];
+    int width;      /* columns last drawn */
+    char last[160]; /* what was told at told_ms, where there is no bar */
+    int64_t told_ms;
 };
 struct cli_state {
     const char *state, *stage; /* "running", "diffusion" */

@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 
+#include "base/clock.h"
 #include "base/json.h"
 
 #include <math.h>
@@ -9,6 +10,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+enum { QUIET_MS = 10000 };
 
 /* ---- interrupts ---- */
 
@@ -144,9 +147,12 @@ void cli_progress_show(struct cli_progress *p, const struct cli_state *s)
         return;
     }
     snprintf(key, sizeof key, "%s %lld %d", s->state, (long long)s->segments_done, (int)(s->fraction * 20));
-    if (strcmp(key, p->last) == 0)
-        return; /* a line for each twentieth and each segment */
+    /* a line for each twentieth and each segment, and now and then a sign of life */
+    int64_t now_ms = clock_mono_ms();
+    if (strcmp(key, p->last) == 0 && now_ms - p->told_ms < QUIET_MS)
+        return;
     memcpy(p->last, key, sizeof p->last);
+    p->told_ms = now_ms;
     cli_print_json(state_json(s));
 }
 

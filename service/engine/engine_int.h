@@ -44,6 +44,7 @@ struct engine__run {
     int64_t frames;         /* those that the networks see: one of each drawing */
     int64_t *pts;           /* per frame of the result, rising, in time_base */
     int64_t last_long;      /* duration of the last frame, in time_base */
+    int64_t survey_ms;      /* what decoding every frame took */
     char **names;           /* per decoded frame for zips, else NULL */
     struct timesheet sheet; /* frames 0 = none */
     struct drawings drawings;
@@ -88,6 +89,8 @@ int engine__hold(struct engine__run *r, struct err *e);
 
 /* Where the progress of the stages ends, in millionths of the whole. */
 enum { SURVEY_PPM = 20000, RENDER_PPM = 950000 /* begins */, SNAP_PPM = 970000, WRITTEN_PPM = 995000 };
+
+#define SNAP_COST 2 /* a drawing takes about as long to look at as two frames to paint and write */
 
 /* The stages. */
 int engine__survey(struct engine__run *r, struct err *e);

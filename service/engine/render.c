@@ -140,6 +140,8 @@ static int render_frame(struct engine__run *r, struct canvas *c, int64_t i, stru
     if (contact_offer(&c->contact, i, over_white(r, c), e) != 0 ||
         media_writer_put(c->writer, c->frame, r->pts[input], zip_name(r, input, name, sizeof name), e) != 0)
         return -1;
+    int64_t looked_at = c->snap ? SNAP_COST * r->plan.frames : 0;
+    eta_end(&r->eta, looked_at + i + 1, looked_at + r->result.frames);
     int32_t begin = c->snap ? SNAP_PPM : RENDER_PPM;
     int32_t ppm = begin + (int32_t)((WRITTEN_PPM - begin) * (i + 1) / r->result.frames);
     return engine__progress(r, "render", ppm, 0, 0, i + 1, e);

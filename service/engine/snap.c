@@ -64,8 +64,10 @@ static int observe_all(struct snap *s, struct shot *shot, struct err *e)
             return -1;
         proposal = network_frame(s, rgb);
         int32_t ppm = RENDER_PPM + (int32_t)((SNAP_PPM - RENDER_PPM) * (i + 1) / r->plan.frames);
-        if (paint_observe(s->paint, &lines, &proposal, e) != 0 ||
-            engine__progress(r, "snap", ppm, 0, 0, r->plan.frames, e) != 0)
+        if (paint_observe(s->paint, &lines, &proposal, e) != 0)
+            return -1;
+        eta_end(&r->eta, SNAP_COST * (i + 1), SNAP_COST * r->plan.frames + r->result.frames);
+        if (engine__progress(r, "snap", ppm, 0, 0, r->plan.frames, e) != 0)
             return -1;
     }
     return paint_decide(s->paint, e);

@@ -2,6 +2,7 @@
  * fact, a file that ends early has been refused, and it is known whether the shot is line art. */
 #include "engine/engine_int.h"
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "engine/lineart_detect.h"
 
@@ -140,7 +141,9 @@ static int survey_video(struct engine__run *r, struct err *e)
         err_set(e, ERR_internal, "out of memory");
         goto out;
     }
+    int64_t began_ms = clock_mono_ms();
     failed = survey_frames(r, reader, rgb, prints, e);
+    r->survey_ms = clock_mono_ms() - began_ms;
     if (!failed && prints)
         failed = engine__expose(r, prints, e);
 out:

@@ -26,7 +26,7 @@ static void nothing_is_promised_before_the_first_step(void **state)
     struct eta t;
     int64_t low, high;
     (void)state;
-    eta_init(&t, 3, 10, 0, 0);
+    eta_init(&t, 3, 10, 0, 0, 0);
     eta_step(&t, 0, 0, 5);
     eta_estimate(&t, 6, &low, &high);
     assert_int_equal(low, -1);
@@ -38,7 +38,7 @@ static void a_steady_run_is_foretold_within_its_range(void **state)
     struct eta t;
     int64_t low, high;
     (void)state;
-    eta_init(&t, 12, 20, 0, 1000);
+    eta_init(&t, 12, 20, 0, 0, 1000);
     int64_t now_ms = play(&t, 20, 5, 700, 3000);
     eta_estimate(&t, now_ms, &low, &high);
     int64_t truth = 7 * (20 * 700 + 3000);
@@ -51,7 +51,7 @@ static void the_first_step_gives_a_wide_range(void **state)
     struct eta t;
     int64_t low, high;
     (void)state;
-    eta_init(&t, 10, 10, 0, 0);
+    eta_init(&t, 10, 10, 0, 0, 0);
     eta_step(&t, 0, 0, 100);
     eta_step(&t, 0, 1, 1100);
     eta_estimate(&t, 1100, &low, &high);
@@ -64,12 +64,12 @@ static void nothing_is_left_at_the_end_and_never_less(void **state)
     struct eta t;
     int64_t low, high;
     (void)state;
-    eta_init(&t, 2, 4, 0, 1000);
+    eta_init(&t, 2, 4, 0, 0, 1000);
     int64_t now_ms = play(&t, 4, 2, 100, 50);
     eta_estimate(&t, now_ms, &low, &high);
     assert_int_equal(low, 0);
     assert_int_equal(high, 0);
-    eta_init(&t, 2, 4, 0, 1000);
+    eta_init(&t, 2, 4, 0, 0, 1000);
     play(&t, 4, 1, 100, 50);
     eta_step(&t, 1, 1, 2000);
     eta_estimate(&t, 1000000, &low, &high);
@@ -81,11 +81,28 @@ static void a_resumed_run_counts_only_what_is_left(void **state)
     struct eta t;
     int64_t low, high;
     (void)state;
-    eta_init(&t, 100, 10, 99, 0);
+    eta_init(&t, 100, 10, 99, 0, 0);
     eta_step(&t, 99, 0, 0);
     eta_step(&t, 99, 5, 5000);
     eta_estimate(&t, 5000, &low, &high);
     assert_true(low <= 5000 && high >= 5000 && high < 20000);
+}
+
+static void the_end_is_guessed_and_then_measured(void **state)
+{
+    struct eta t;
+    int64_t low, high;
+    (void)state;
+    eta_init(&t, 2, 4, 0, 6000, 1000);
+    int64_t now_ms = play(&t, 4, 2, 100, 50);
+    eta_estimate(&t, now_ms, &low, &high);
+    assert_true(low > 0 && low <= 6000 && high >= 6000);
+    eta_end(&t, 10, 40);
+    eta_estimate(&t, now_ms + 4000, &low, &high);
+    assert_true(low <= 12000 && high >= 12000 && high - low < 12000);
+    eta_end(&t, 40, 40);
+    eta_estimate(&t, now_ms + 16000, &low, &high);
+    assert_int_equal(high, 0);
 }
 
 int main(void)
@@ -95,6 +112,7 @@ int main(void)
         cmocka_unit_test(a_steady_run_is_foretold_within_its_range),
         cmocka_unit_test(the_first_step_gives_a_wide_range),
         cmocka_unit_test(nothing_is_left_at_the_end_and_never_less),
+        cmocka_unit_test(the_end_is_guessed_and_then_measured),
         cmocka_unit_test(a_resumed_run_counts_only_what_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
