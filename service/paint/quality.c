@@ -127,7 +127,8 @@ static int find_regions(struct quality *m, const struct paint_image *lines, stru
         m->regions = refs.at[0].regions;
         refs.at[0].regions = swap;
     } else {
-        m->regions.count = 0;
+        m->regions.count = m->regions.contact_count = 0; /* and nothing of the frame before is left */
+        memset(m->regions.label, 0, (size_t)m->width * (size_t)m->height * sizeof *m->regions.label);
     }
     references_fini(&refs);
     return result;

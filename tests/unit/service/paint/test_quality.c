@@ -218,6 +218,26 @@ static void reports_have_a_row_per_frame_and_nulls_for_what_is_not_measured(void
     free(f);
 }
 
+/* A frame without flat colours has no regions, whatever the frame before it had. */
+static void frames_without_flat_colours_are_compared_by_pixels(void **state)
+{
+    struct frames *f = frames_new();
+    struct quality *m = quality_open();
+    uint32_t noise = 7;
+    (void)state;
+    for (int t = 0; t < 3; t++) {
+        truth_frame(f->truth, f->lines);
+        for (int i = 0; t != 1 && i < PIXELS * 3; i++)
+            f->truth[i] = (uint8_t)((noise = noise * 1664525 + 1013904223) >> 24);
+        memcpy(f->result, f->truth, sizeof f->result);
+        struct quality_row r = add(m, f, false);
+        assert_true(r.psnr == 100 && r.ssim > 0.999);
+        assert_int_equal(r.regions, t == 1 ? 2 : 0);
+    }
+    quality_free(m);
+    free(f);
+}
+
 static void frames_of_another_size_are_refused(void **state)
 {
     struct frames *f = frames_new();
@@ -243,6 +263,7 @@ int main(void)
         cmocka_unit_test(any_change_on_a_hold_is_flicker),
         cmocka_unit_test(a_slow_change_of_colour_is_drift),
         cmocka_unit_test(reports_have_a_row_per_frame_and_nulls_for_what_is_not_measured),
+        cmocka_unit_test(frames_without_flat_colours_are_compared_by_pixels),
         cmocka_unit_test(frames_of_another_size_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
