@@ -43,7 +43,10 @@ ClipPreprocess ClipPreprocess::from_json(const Json &json)
 {
     ClipPreprocess c;
     c.size = side(json, "size", c.size);
-    c.crop = side(json, "crop_size", c.size);
+    c.whole = !json_bool(json, "do_center_crop", true);
+    if (c.whole && !(json_has(json, "size") && json["size"].is_object() && json_has(json["size"], "height")))
+        throw Error(MDL_EWEIGHTS, "do_center_crop is false: size has to be a height and a width");
+    c.crop = c.whole ? c.size : side(json, "crop_size", c.size);
     three(json, "image_mean", c.mean);
     three(json, "image_std", c.std);
     if (c.crop > c.size)
@@ -58,6 +61,8 @@ at::Tensor clip_crop(const ClipPreprocess &config, const at::Tensor &frames)
 {
     if (frames.dim() != 4 || frames.size(3) != 3)
         throw Error(MDL_EINVAL, "frames of " + c10::str(frames.sizes()) + " are not [frames,height,width,3]");
+    if (config.whole)
+        return pillow_resize(frames, config.crop, config.crop, PillowFilter::bicubic);
     const Fit fit = fit_short_side(frames.size(1), frames.size(2), config.size, config.crop);
     return pillow_resize(frames, fit.height, fit.width, PillowFilter::bicubic)
         .narrow(1, fit.top, config.crop)

@@ -5,6 +5,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+from networks import attend
+
 ACTIVATIONS = {"quick_gelu": lambda x: x * torch.sigmoid(1.702 * x), "gelu": F.gelu, "silu": F.silu}
 
 
@@ -26,7 +28,7 @@ class ClipAttention(nn.Module):
 
     def forward(self, x):
         q, k, v = (split_heads(f(x), self.heads) for f in (self.q_proj, self.k_proj, self.v_proj))
-        return self.out_proj(join_heads(F.scaled_dot_product_attention(q, k, v)))
+        return self.out_proj(join_heads(attend(q, k, v)))
 
 
 class ClipMlp(nn.Module):
@@ -159,7 +161,7 @@ class BeaconLayer(nn.Module):
             q = split_heads(self.self_attn.rows("q_proj", normed, ratio), self.heads)
             group, n = self.heads // self.kv_heads, q.shape[2]
             q, keys = turn(q, rope[0][-n:], rope[1][-n:]), turn(keys, *rope)
-            y = F.scaled_dot_product_attention(q, keys.repeat_interleave(group, 1), values.repeat_interleave(group, 1), mask)
+            y = attend(q, keys.repeat_interleave(group, 1), values.repeat_interleave(group, 1), mask)
             x = x + self.self_attn.o_proj(join_heads(y))
             x = x + self.mlp(self.post_attention_layernorm(x))
         if ratio:
@@ -243,7 +245,7 @@ class CrossAttention(nn.Module):
 
     def forward(self, z, keys, values):
         q, k, v = self.to_q(self.norm2(z)), self.to_k(self.norm1(keys)), self.to_v(self.norm1(values))
-        return self.to_out(join_heads(F.scaled_dot_product_attention(*(split_heads(t, self.heads) for t in (q, k, v)))))
+        return self.to_out(join_heads(attend(*(split_heads(t, self.heads) for t in (q, k, v)))))
 
 
 class Dglm(nn.Module):
@@ -262,10 +264,13 @@ class Dglm(nn.Module):
                           nn.Linear(hidden, dim, bias=False))]) for _ in range(self.depth)])
         self.proj_out = nn.Parameter(torch.zeros(dim, c.get("output_dim", dim)))
 
-    def forward(self, control, memory):
+    def states(self, control, memory):
         z = control
         for i, (attention, feed_forward) in enumerate(self.layers):
             keys, values = (getattr(self, f"{kind}_mapping_{i}")(memory[:, n, i]) for n, kind in enumerate(("key", "value")))
             z = z + attention(z, keys, values)
             z = z + feed_forward(z)
-        return z @ self.proj_out
+        return z
+
+    def forward(self, control, memory):
+        return self.states(control, memory) @ self.proj_out

@@ -2,7 +2,7 @@
 """Makes a model folder of the trained weights.
 
 usage: tools/demo_model/package.py OUT DEST [--lineart sk_model.safetensors]
-OUT is what train.py left; the tokenizer is models/tiny_a's. The text encoder's last norm is zero, so prompts have
+OUT is what train.py or train_memory.py left; the tokenizer is models/tiny_a's. The text encoder's last norm is zero, so prompts have
 no effect: the network was trained without text."""
 import argparse
 import json
@@ -43,6 +43,21 @@ def write_json(path, value):
     path.write_text(json.dumps(value, indent=2) + "\n")
 
 
+def write_memory(out, dest, config):
+    """The video encoder in the layout of the published folder, and the memory module. -> keys of the manifest."""
+    c = config["video_encoder"]
+    folder = dest / "video_encoder"
+    write_json(folder / "config.json", c["config"])
+    write_json(folder / "clip/config.json", c["clip"])
+    write_json(folder / "clip/preprocessor_config.json", c["preprocessor"])
+    write_json(folder / "memory_prompt.json", c["prompt"])
+    write_json(dest / "memory/config.json", config["memory"])
+    save_file(load_file(out / "video_encoder.safetensors"), folder / "model.safetensors", metadata={"format": "pt"})
+    save_file(load_file(out / "memory.safetensors"), dest / "memory/glm_module.safetensors", metadata={"format": "pt"})
+    return {"memory": "memory", "video_encoder": "video_encoder", "memory_layers": c["layers"],
+            "compression_ratio": c["ratio"], "global_frames_max": c["global_frames"], "local_frames": c["local_frames"]}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
@@ -55,9 +70,12 @@ def main():
     config, dest = json.loads((HERE / "config.json").read_text()), arguments.dest
     scale = json.loads((arguments.out / "scale.json").read_text())["scaling_factor"]
     width, height = (int(n) for n in arguments.size.split("x"))
+    memory = {"memory": None, "video_encoder": None}
+    if (arguments.out / "memory.safetensors").exists():
+        memory = write_memory(arguments.out, dest, config)
     write_json(dest / "longanimation.json", {
         "format": "longanimation-model", "version": 1, "licence": LICENCE, "base": ".", "sketch_dit": "sketch_dit",
-        "memory": None, "video_encoder": None, "lineart": "lineart", "width": width, "height": height,
+        **memory, "lineart": "lineart", "width": width, "height": height,
         "segment_frames": arguments.segment, "overlap_frames": 8 if arguments.segment < 33 else 16,
         "steps": arguments.steps, "guidance_scale": 1.0, "control_scale": 0.5, "injection": "skip_layer",
         "fusion": {"first_step": max(arguments.steps // 2, 1)}, "image_latent_scale": 1.0, "pad_sketch": "reference",
