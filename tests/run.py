@@ -54,6 +54,17 @@ def unit(program, env):
             seconds, output)
 
 
+def files_of(folder, wanted):
+    files = sorted((ROOT / "tests" / folder).glob("test_*.py"))
+    return [str(f.relative_to(ROOT)) for f in files if wanted(str(f))]
+
+
+def black_box(folder, files, env):
+    """The tests of a folder; they wait more than they work, so folders run side by side."""
+    output, code, seconds = run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files], 1800, env)
+    return f"tests/{folder}", *count(output, code, r"(\d+) passed", r"(\d+) (?:failed|error)"), seconds, output
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default="build")
@@ -84,13 +95,10 @@ def main():
         output, code, seconds = run([str(build / "longanim"), "parity", "tests/goldens", "models"], 900, env)
         report("parity", *count(output, code, r"(?m)^(\d+) passed", r"(?m)^\d+ passed, (\d+) failed"), seconds,
                "\n".join(line for line in output.splitlines() if not line.startswith("PASS")))
-    for folder in ("media", "worker", "api", "cli"):
-        name = f"tests/{folder}"
-        files = sorted((ROOT / "tests" / folder).glob("test_*.py"))
-        files = [str(f.relative_to(ROOT)) for f in files if wanted(str(f))]
-        if files:
-            output, code, seconds = run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files], 1800, env)
-            report(name, *count(output, code, r"(\d+) passed", r"(\d+) (?:failed|error)"), seconds, output)
+    folders = [f for f in ("worker", "api", "cli", "media") if files_of(f, wanted)]
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        for result in pool.map(lambda f: black_box(f, files_of(f, wanted), env), folders):
+            report(*result)
     passed, failed = sum(r[1] for r in results), sum(r[2] for r in results)
     if passed == 0:
         failed = failed or 1
