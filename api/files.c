@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PRESIGN_S = 900, SMALL_MAX_BYTES = 8 << 20, EPOCHS_BACK = 16 };
+enum { PRESIGN_S = 900, SMALL_MAX_BYTES = 8 << 20, EPOCHS_BACK = 16, ATTEMPTS_MAX = 64 };
 
 int files_need_result(struct req *r, struct worker *w, struct snapshot **out, struct err *e)
 {
@@ -211,27 +211,66 @@ void files_receipt(struct req *r, struct worker *w)
 
 /* ---- logs: one object an attempt, put together in order ---- */
 
+struct attempts {
+    int64_t epochs[ATTEMPTS_MAX];
+    int count;
+};
+
+/* ".../log/e<epoch>.ndjson" */
+static int note_attempt(void *user, const char *key, const struct store_info *info)
+{
+    struct attempts *a = user;
+    char *end;
+    int64_t epoch = strtoll(strrchr(key, '/') + 2, &end, 10);
+
+    (void)info;
+    if (strcmp(end, ".ndjson") == 0)
+        a->epochs[a->count++] = epoch;
+    return a->count == ATTEMPTS_MAX;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* What is there of the logs; what cannot be read is left out. */
+static void read_logs(struct req *r, const struct job *job, struct buf *out, struct err *e)
+{
+    struct attempts found = {.count = 0};
+    char path[48], key[MANIFEST_KEY_MAX];
+    struct buf one;
+
+    if (manifest_sibling(job->manifest_key, "log/", key) || store_list(r->app->store, key, "", note_attempt, &found, e))
+        return;
+    qsort(found.epochs, (size_t)found.count, sizeof(found.epochs[0]), by_number);
+    buf_init(&one, SMALL_MAX_BYTES);
+    for (int i = 0; i < found.count; i++) {
+        snprintf(path, sizeof(path), "log/e%lld.ndjson", (long long)found.epochs[i]);
+        buf_reset(&one);
+        if (manifest_sibling(job->manifest_key, path, key) == 0 && store_get_bytes(r->app->store, key, &one, e) == 0 &&
+            one.size > 0)
+            buf_add(out, one.data, one.size);
+    }
+    buf_free(&one);
+}
+
 void files_logs(struct req *r, struct worker *w)
 {
     struct snapshot *s = NULL;
-    struct buf all, one;
+    struct buf all;
     struct err e;
     size_t size;
-    char *data, path[48], key[MANIFEST_KEY_MAX];
+    char *data;
 
     buf_init(&all, SMALL_MAX_BYTES);
-    buf_init(&one, SMALL_MAX_BYTES);
     if (jobs_read(r, w, &s, &e)) {
         req_done_problem(r, &e);
         goto out;
     }
-    for (int64_t epoch = 1; epoch <= s->job.epoch && epoch <= EPOCHS_BACK; epoch++) {
-        snprintf(path, sizeof(path), "log/e%lld.ndjson", (long long)epoch);
-        buf_reset(&one);
-        if (manifest_sibling(s->job.manifest_key, path, key) == 0 &&
-            store_get_bytes(r->app->store, key, &one, &e) == 0 && one.size > 0)
-            buf_add(&all, one.data, one.size);
-    }
+    read_logs(r, &s->job, &all, &e);
     data = buf_take(&all, &size);
     if (data)
         req_done_answer(r, answer_take(200, "application/x-ndjson", data, size));
@@ -239,6 +278,5 @@ void files_logs(struct req *r, struct worker *w)
         req_done_answer(r, answer_text(200, "application/x-ndjson", ""));
 out:
     buf_free(&all);
-    buf_free(&one);
     snapshot_unref(s);
 }

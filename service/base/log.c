@@ -98,36 +98,58 @@ static void finish(struct buf *b, const char *event)
     buf_free(b);
 }
 
+static void add_fields(struct buf *b, va_list fields)
+{
+    const char *name;
+    while ((name = va_arg(fields, const char *)) != NULL) {
+        const char *type = va_arg(fields, const char *);
+        if (type[0] == 's') {
+            add_text(b, name, va_arg(fields, const char *));
+            continue;
+        }
+        add_name(b, name);
+        if (type[0] == 'i') {
+            buf_printf(b, "%lld", (long long)va_arg(fields, int64_t));
+        } else if (type[0] == 'f') {
+            double value = va_arg(fields, double);
+            if (isfinite(value))
+                buf_printf(b, "%.9g", value);
+            else
+                buf_add_str(b, "null");
+        } else {
+            buf_add_str(b, va_arg(fields, int) ? "true" : "false");
+        }
+    }
+}
+
 void log_event(enum log_level level, const char *event, ...)
 {
     struct buf b;
     va_list fields;
-    const char *name;
     if (level < lowest)
         return;
     begin(&b, level, event);
     va_start(fields, event);
-    while ((name = va_arg(fields, const char *)) != NULL) {
-        const char *type = va_arg(fields, const char *);
-        if (type[0] == 's') {
-            add_text(&b, name, va_arg(fields, const char *));
-            continue;
-        }
-        add_name(&b, name);
-        if (type[0] == 'i') {
-            buf_printf(&b, "%lld", (long long)va_arg(fields, int64_t));
-        } else if (type[0] == 'f') {
-            double value = va_arg(fields, double);
-            if (isfinite(value))
-                buf_printf(&b, "%.9g", value);
-            else
-                buf_add_str(&b, "null");
-        } else {
-            buf_add_str(&b, va_arg(fields, int) ? "true" : "false");
-        }
-    }
+    add_fields(&b, fields);
     va_end(fields);
     finish(&b, event);
+}
+
+void log_event_to(struct buf *copy, enum log_level level, const char *event, ...)
+{
+    struct buf b;
+    va_list fields;
+    begin(&b, level, event);
+    va_start(fields, event);
+    add_fields(&b, fields);
+    va_end(fields);
+    if (copy && !b.failed && copy->size + b.size + 2 <= copy->max) { /* without room an append would empty it */
+        buf_add(copy, b.data, b.size);
+        buf_add(copy, "}\n", 2);
+    }
+    if (level >= lowest)
+        finish(&b, event);
+    buf_free(&b);
 }
 
 void log_err(enum log_level level, const char *event, const char *job, const struct err *e)

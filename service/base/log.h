@@ -20,6 +20,10 @@ int log_level_by_name(const char *name);
 
 void log_event(enum log_level level, const char *event, ...) __attribute__((sentinel));
 
+struct buf;
+/* The same, and the line goes into `copy`, too, whatever its level, as long as there is room (NULL = nowhere). */
+void log_event_to(struct buf *copy, enum log_level level, const char *event, ...) __attribute__((sentinel));
+
 /* The event with fields "code" and "detail" of `e`, and "job" when not NULL. */
 void log_err(enum log_level level, const char *event, const char *job, const struct err *e);
 

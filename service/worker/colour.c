@@ -252,12 +252,14 @@ static enum step look_around(struct run *r, bool segment_just_done)
         ask_to_stop(r, STEP_RELEASE);
     int64_t grace_ms = r->stop == STEP_RELEASE || r->w->signals > 0 ? STOP_GRACE_DRAIN_MS : STOP_GRACE_MS;
     if (r->stop != STEP_GO_ON && now_ms - r->stop_ms >= grace_ms) {
-        log_event(LOG_WARN, "engine.killed", "job", "s", r->lease.job_id, "why", "s", "it did not stop", NULL);
+        log_event_to(&r->notes, LOG_WARN, "engine.killed", "job", "s", r->lease.job_id, "why", "s", "it did not stop",
+                     NULL);
         engine_link_kill(l);
         return r->stop;
     }
     if (r->stop == STEP_GO_ON && now_ms - r->last_event_ms >= r->w->conf->stall_ms) {
-        log_event(LOG_WARN, "engine.killed", "job", "s", r->lease.job_id, "why", "s", "it made no progress", NULL);
+        log_event_to(&r->notes, LOG_WARN, "engine.killed", "job", "s", r->lease.job_id, "why", "s",
+                     "it made no progress", NULL);
         engine_link_kill(l);
         err_set(&r->why, ERR_worker_lost, "the engine made no progress for %lld s and was killed",
                 (long long)(r->w->conf->stall_ms / 1000));

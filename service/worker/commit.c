@@ -58,8 +58,8 @@ enum step run_commit(struct run *r, const struct engine_segment *s)
         e = (struct err){0};
     }
     fault("worker.segment.committed");
-    log_event(LOG_INFO, "segment.committed", "job", "s", r->lease.job_id, "n", "i", (int64_t)s->n, "epoch", "i",
-              r->lease.epoch, "sha256", "s", s->sha256, "put", "i", (int64_t)put, NULL);
+    log_event_to(&r->notes, LOG_INFO, "segment.committed", "job", "s", r->lease.job_id, "n", "i", (int64_t)s->n,
+                 "epoch", "i", r->lease.epoch, "sha256", "s", s->sha256, "put", "i", (int64_t)put, NULL);
     if (put == QUEUE_SEGMENT_KEPT_FIRST || put == QUEUE_SEGMENT_LOST)
         drop(r, &q);
     return put == QUEUE_SEGMENT_LOST ? STEP_LOST : STEP_GO_ON;
@@ -124,7 +124,8 @@ enum step run_committed(struct run *r, struct engine_segment **out, int *count)
     }
     free(rows);
     if (n > 0)
-        log_event(LOG_INFO, "job.resumes", "job", "s", r->lease.job_id, "segments", "i", (int64_t)n, NULL);
+        log_event_to(&r->notes, LOG_INFO, "job.resumes", "job", "s", r->lease.job_id, "segments", "i", (int64_t)n,
+                     NULL);
     *out = kept;
     *count = n;
     return step;

@@ -36,7 +36,8 @@ enum step run_deliver(struct run *r)
         if ((s = run_check(r)) != STEP_GO_ON)
             break;
         if (store_put_file(place, key, r->result.path, r->result.sha256, false, &e) == 0) {
-            log_event(LOG_INFO, "job.delivered", "job", "s", r->lease.job_id, "bytes", "i", r->result.bytes, NULL);
+            log_event_to(&r->notes, LOG_INFO, "job.delivered", "job", "s", r->lease.job_id, "bytes", "i",
+                         r->result.bytes, NULL);
             break;
         }
         if (i == TRIES) {

@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/json.h"
-#include "base/log.h"
 #include "ledger/ledger.h"
 
 #include <stdarg.h>
@@ -40,7 +39,7 @@ enum step run_check(struct run *r)
     return step_of(o);
 }
 
-enum { PAUSE_MIN_MS = 100, PAUSE_MAX_MS = 2000 };
+enum { PAUSE_MIN_MS = 100, PAUSE_MAX_MS = 2000, NOTES_MAX_BYTES = 256 << 10 };
 
 enum step run_patience(struct run *r, const struct err *e, int64_t *pause_ms)
 {
@@ -50,7 +49,8 @@ enum step run_patience(struct run *r, const struct err *e, int64_t *pause_ms)
         return STEP_FAIL;
     }
     if (*pause_ms == 0)
-        log_err(LOG_WARN, "job.waits", r->lease.job_id, e);
+        run_note(r, LOG_WARN, "job.waits", e);
+    r->store_away = !redis;
     *pause_ms = *pause_ms ? *pause_ms * 2 : PAUSE_MIN_MS;
     if (*pause_ms > PAUSE_MAX_MS)
         *pause_ms = PAUSE_MAX_MS;
@@ -64,6 +64,12 @@ enum step run_patience(struct run *r, const struct err *e, int64_t *pause_ms)
         worker_wait(r->w, until_ms - clock_mono_ms());
     }
     return STEP_GO_ON;
+}
+
+void run_note(struct run *r, enum log_level level, const char *event, const struct err *e)
+{
+    log_event_to(&r->notes, level, event, "job", "s", r->lease.job_id, "code", "s", err_info(e->code)->name, "detail",
+                 "s", e->detail, NULL);
 }
 
 int run_key(const struct run *r, char out[STORE_KEY_MAX], struct err *e, const char *format, ...)
@@ -159,8 +165,11 @@ static enum step step_fetch(struct run *r)
 typedef int (*end_fn)(struct run *r, enum queue_end *out, struct err *e);
 
 /* Every end is fenced by the epoch inside Redis, so it may be asked for at any time, fenced or not. */
-static enum step report(struct run *r, end_fn end, enum queue_end *out)
+static enum step report(struct run *r, const char *as, end_fn end, enum queue_end *out)
 {
+    log_event_to(&r->notes, LOG_DEBUG, "job.ends", "job", "s", r->lease.job_id, "as", "s", as, "ms", "i",
+                 clock_wall_ms() - r->began_ms, NULL);
+    run_upload_notes(r);
     for (int64_t pause_ms = PAUSE_MIN_MS;; pause_ms = pause_ms < PAUSE_MAX_MS ? pause_ms * 2 : PAUSE_MAX_MS) {
         struct err e = {0};
         if (end(r, out, &e) == 0)
@@ -214,7 +223,7 @@ static enum step step_complete(struct run *r)
             return s;
         e = (struct err){0};
     }
-    enum step s = report(r, end_complete, &end);
+    enum step s = report(r, "complete", end_complete, &end);
     if (s != STEP_GO_ON)
         return s;
     fault("worker.completed");
@@ -224,8 +233,8 @@ static enum step step_complete(struct run *r)
 static enum step step_fail(struct run *r)
 {
     enum queue_end end;
-    log_err(LOG_WARN, "job.failed", r->lease.job_id, &r->why);
-    enum step s = report(r, end_fail, &end);
+    run_note(r, LOG_WARN, "job.failed", &r->why);
+    enum step s = report(r, "fail", end_fail, &end);
     if (s != STEP_GO_ON)
         return s;
     fault("worker.failed");
@@ -241,7 +250,7 @@ static enum step step_overdue(struct run *r)
 static enum step step_cancel(struct run *r)
 {
     enum queue_end end;
-    enum step s = report(r, end_canceled, &end);
+    enum step s = report(r, "canceled", end_canceled, &end);
     if (s != STEP_GO_ON)
         return s;
     fault("worker.canceled");
@@ -251,7 +260,7 @@ static enum step step_cancel(struct run *r)
 static enum step step_release(struct run *r)
 {
     enum queue_end end;
-    enum step s = report(r, end_release, &end);
+    enum step s = report(r, "release", end_release, &end);
     if (s != STEP_GO_ON)
         return s;
     fault("worker.released");
@@ -293,8 +302,9 @@ void run_job(struct worker *w, const struct queue_lease *lease)
     r->began_ms = clock_wall_ms();
     r->stop = STEP_GO_ON;
     fault("worker.claimed");
-    log_event(LOG_INFO, "job.claimed", "job", "s", lease->job_id, "epoch", "i", lease->epoch, "attempt", "i",
-              (int64_t)lease->attempt, NULL);
+    buf_init(&r->notes, NOTES_MAX_BYTES);
+    log_event_to(&r->notes, LOG_INFO, "job.claimed", "job", "s", lease->job_id, "epoch", "i", lease->epoch, "attempt",
+                 "i", (int64_t)lease->attempt, NULL);
     lease_hold(w->lease, lease);
     enum step s = STEP_FETCH, last = STEP_FETCH;
     if (fs_join(r->dir, w->scratch.path, lease->job_id, &r->why) != 0)
@@ -314,5 +324,6 @@ void run_job(struct worker *w, const struct queue_lease *lease)
         log_err(LOG_WARN, "scratch.left", lease->job_id, &e);
     if (r->has_manifest)
         manifest_free(&r->manifest);
+    buf_free(&r->notes);
     free(r);
 }

@@ -2,6 +2,8 @@
 #ifndef LONGANIM_WORKER_RUN_H
 #define LONGANIM_WORKER_RUN_H
 
+#include "base/buf.h"
+#include "base/log.h"
 #include "job/manifest.h"
 #include "worker/worker.h"
 
@@ -41,6 +43,8 @@ struct run {
     bool idle;             /* the engine has answered and works on nothing */
     int64_t fences;        /* lease_fences when the engine was started on this */
     struct err why;        /* of STEP_FAIL */
+    struct buf notes;      /* the log of this attempt, a JSON object a line; what does not fit is left out */
+    bool store_away;       /* the last call to the store was in vain */
     char span[17];         /* of the trace; "" = none */
     int64_t segment_began_us;
     char preview_key[STORE_KEY_MAX];
@@ -77,10 +81,14 @@ enum step run_deliver(struct run *r);
 /* upload.c */
 enum step run_upload(struct run *r);
 void run_upload_preview(struct run *r, const char *path); /* while it runs: never in the way */
+void run_upload_notes(struct run *r);                     /* so is this */
 enum step run_put_file(struct run *r, const char *key, const char *path, const char *sha256);
 
 /* tidy.c: after a lost lease, removes what this epoch uploaded and nobody refers to. */
 void run_tidy(struct run *r);
+
+/* An error into the log and the notes. */
+void run_note(struct run *r, enum log_level level, const char *event, const struct err *e);
 
 /* "<prefix of the job><format…>" */
 int run_key(const struct run *r, char out[STORE_KEY_MAX], struct err *e, const char *format, ...)

@@ -20,8 +20,10 @@ enum step run_put_file(struct run *r, const char *key, const char *path, const c
         enum step s = run_check(r);
         if (s != STEP_GO_ON && s != STEP_CANCEL && s != STEP_OVERDUE)
             return s; /* a cancel is dealt with where the engine is asked to stop */
-        if (store_put_file(r->w->store, key, path, sha256, false, &e) == 0)
+        if (store_put_file(r->w->store, key, path, sha256, false, &e) == 0) {
+            r->store_away = false;
             return STEP_GO_ON;
+        }
         s = run_patience(r, &e, &pause_ms);
         if (s != STEP_GO_ON)
             return s;
@@ -50,6 +52,17 @@ void run_upload_preview(struct run *r, const char *path)
     if (run_key(r, r->preview_key, &e, "out/e%lld/preview.jpg", (long long)r->lease.epoch) != 0 ||
         store_put_file(r->w->store, r->preview_key, path, "", false, &e) != 0)
         log_err(LOG_DEBUG, "preview.skipped", r->lease.job_id, &e);
+}
+
+void run_upload_notes(struct run *r)
+{
+    char key[STORE_KEY_MAX];
+    struct err e = {0};
+    if (!r->has_manifest || r->store_away || r->notes.size == 0)
+        return;
+    if (run_key(r, key, &e, "log/e%lld.ndjson", (long long)r->lease.epoch) != 0 ||
+        store_put_bytes(r->w->store, key, r->notes.data, r->notes.size, &e) != 0)
+        log_err(LOG_DEBUG, "notes.skipped", r->lease.job_id, &e);
 }
 
 /* ---- receipt ---- */

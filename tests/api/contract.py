@@ -68,5 +68,5 @@ def check(method, path, response):
     if response.content and method != "HEAD":
         assert kind in content, f"{method} {template} {status} answered {kind}"
         schema = content[kind].get("schema")
-        if schema and kind.endswith("json"):
+        if schema and (kind == "application/json" or kind.endswith("+json")):
             check_schema(json.loads(response.content), schema)

@@ -90,7 +90,15 @@ def test_preview_and_receipt(running, done, media):
     text = json.dumps(receipt.json())
     assert receipt.status_code == 200 and done["result"]["sha256"] in text
     assert done["input"]["video"]["sha256"] in text and done["input"]["references"][0]["sha256"] in text
-    assert running.api.get(f"/jobs/{done['id']}/logs").status_code == 200
+
+
+def test_the_log_tells_what_the_worker_did(running, done):
+    answer = running.api.get(f"/jobs/{done['id']}/logs")
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    assert answer.status_code == 200 and all(line["job"] == done["id"] for line in lines)
+    events = [line["event"] for line in lines]
+    assert events[0] == "job.claimed" and events[-1] == "job.ends" and lines[-1]["as"] == "complete"
+    assert events.count("segment.committed") == done["progress"]["segments_total"]
 
 
 def read_events(api, job, last_id=None, seconds=30):

@@ -1,4 +1,5 @@
 """What the engine does wrong ends where it should: retried, failed, or in another's hands; never the supervisor's death."""
+import json
 import os
 import signal
 import time
@@ -15,6 +16,8 @@ def test_a_fault_that_strikes_once_is_retried(site, tmp_path, fault):
     job = site.api.wait(site.submit())
     assert job["state"] == "succeeded" and job["attempt"] == 2, job
     assert worker.process.poll() is None
+    log = [json.loads(line) for line in site.api.get(f"/jobs/{job['id']}/logs").text.splitlines()]
+    assert [line["as"] for line in log if line["event"] == "job.ends"] == ["fail", "complete"], log
     restarted = fault in ("oom", "device", "crash")
     assert (len(worker.events("engine.started")) > 1) == restarted
     if fault == "oom":

@@ -76,6 +76,32 @@ static void a_line_that_is_too_long_is_replaced_not_torn(void **state)
     free(line);
 }
 
+static struct buf kept;
+
+static void say_into_a_copy(void)
+{
+    log_event_to(&kept, LOG_DEBUG, "kept.though_not_shown", "n", "i", (int64_t)1, NULL);
+    log_event_to(&kept, LOG_INFO, "has.no_room_in_the_copy", "v", "s", "0123456789012345678901234567890123456789",
+                 NULL);
+    log_event_to(NULL, LOG_INFO, "has.no_copy", NULL);
+}
+
+static void a_copy_of_lines_keeps_whole_lines_of_every_level(void **state)
+{
+    (void)state;
+    buf_init(&kept, 130);
+    char *shown = logged(say_into_a_copy);
+    assert_null(strstr(shown, "kept.though_not_shown"));
+    assert_non_null(strstr(shown, "has.no_room_in_the_copy"));
+    assert_non_null(strstr(shown, "has.no_copy"));
+    json_t *object = json_parse(kept.data, kept.size, ERR_internal, NULL);
+    assert_string_equal(json_string_value(json_object_get(object, "event")), "kept.though_not_shown");
+    assert_true(json_integer_value(json_object_get(object, "n")) == 1);
+    json_decref(object);
+    buf_free(&kept);
+    free(shown);
+}
+
 static void duplicate_keys_nul_and_trailing_bytes_are_refused(void **state)
 {
     static const char *const bad[] = {"{\"a\":1,\"a\":2}", "{\"a\":1} x", "{\"a\":\"\\u0000\"}", "", "{",
@@ -151,6 +177,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_value_can_forge_a_log_line),
         cmocka_unit_test(a_line_that_is_too_long_is_replaced_not_torn),
+        cmocka_unit_test(a_copy_of_lines_keeps_whole_lines_of_every_level),
         cmocka_unit_test(duplicate_keys_nul_and_trailing_bytes_are_refused),
         cmocka_unit_test(readers_name_the_field_that_is_wrong),
         cmocka_unit_test(canonical_text_does_not_depend_on_order),
