@@ -276,6 +276,7 @@ int main(int argc, char **argv)
         keys_open(&app.keys, config.keys, &limits, &e) || start_parts(&app, &e) || start_servers(&app, &e)) {
         log_err(LOG_ERROR, "api.start", NULL, &e);
         fprintf(stderr, "longanim-api: %s\n", e.detail);
+        rc = e.code == ERR_params_invalid ? 2 : 1; /* a setting, as if it had been noticed above */
     } else {
         run(&app, signals);
         rc = 0;

@@ -287,7 +287,8 @@ static int supervise(struct serve *s, struct err *e)
             struct err why = {0};
             bool ended = serve_child_ended(all[i]);
             if (ended && all[i] != &s->redis && !s->announced && all[i]->status != 0 && WIFEXITED(all[i]->status))
-                return err_set(e, ERR_internal, "%s could not be started", all[i]->name);
+                return err_set(e, WEXITSTATUS(all[i]->status) == CLI_USAGE ? ERR_params_invalid : ERR_internal,
+                               "%s could not be started", all[i]->name);
             if (serve_child_due(all[i]) && start_again(s, all[i], &why) != 0)
                 log_err(LOG_ERROR, "serve.cannot_start", NULL, &why);
         }

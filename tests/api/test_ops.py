@@ -245,9 +245,10 @@ def test_many_connections_are_served(fresh):
 
 def test_wrong_settings_are_told_and_end_the_program(tmp_path):
     from support.longanim import BUILD
-    for environment, word in (({"LONGANIM_REDIS": "nonsense", "LONGANIM_STORE": f"file:{tmp_path}"}, "redis"), ({"LONGANIM_LEASE_MS": "x"}, "LEASE"),
+    for environment, word in (({"LONGANIM_REDIS": "unix:/tmp/x", "LONGANIM_STORE": f"file:{tmp_path}", "LONGANIM_LISTEN": "nowhere"}, "nowhere"),
+                              ({"LONGANIM_REDIS": "nonsense", "LONGANIM_STORE": f"file:{tmp_path}"}, "redis"), ({"LONGANIM_LEASE_MS": "x"}, "LEASE"),
                               ({"LONGANIM_REDIS": "unix:/tmp/x", "LONGANIM_STORE": "ftp://x"}, "store"),
                               ({"LONGANIM_REDIS": "unix:/tmp/x", "LONGANIM_STORE": f"file:{tmp_path}", "LONGANIM_KEYS": "/none"}, "none")):
-        done = subprocess.run([BUILD / "longanim-api"], env={**environment, "LONGANIM_LISTEN": "127.0.0.1:0", "LONGANIM_OPS_LISTEN": "127.0.0.1:0"},
+        done = subprocess.run([BUILD / "longanim-api"], env={"LONGANIM_LISTEN": "127.0.0.1:0", "LONGANIM_OPS_LISTEN": "127.0.0.1:0", **environment},
                               capture_output=True, timeout=10, text=True)
-        assert done.returncode in (1, 2) and word.lower() in done.stderr.lower(), done.stderr
+        assert done.returncode == (1 if word == "none" else 2) and word.lower() in done.stderr.lower(), done.stderr
