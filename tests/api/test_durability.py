@@ -1,4 +1,5 @@
 """What was accepted is never lost, what was refused never runs, and nothing is left lying about."""
+import os
 import signal
 import threading
 import time
@@ -80,7 +81,9 @@ def test_an_api_killed_under_load_leaves_whole_jobs_only(fresh, media):
     for thread in threads:
         thread.start()
     for _ in range(4):
-        time.sleep(0.4)
+        before = len(accepted)
+        until(lambda: len(accepted) > before, 20, "under load")
+        time.sleep(0.2)
         service.api.kill()
         service.api.start()
     stop.set()
@@ -124,7 +127,8 @@ def test_a_thousand_streams_are_cheap_and_hear_the_end(fresh, media):
         while b"\n\n" not in data.partition(b"event: state")[2]:
             data += sock.recv(65536)
     after = int(next(line for line in open(f"/proc/{api.pid}/status") if line.startswith("VmRSS")).split()[1])
-    assert (after - before) / 1000 < 40, "kilobytes a stream"
+    if "ASAN_OPTIONS" not in os.environ:  # with that, memory is not what it is
+        assert (after - before) / 1000 < 40, "kilobytes a stream"
     until(lambda: "longanim_sse_clients 1000" in api.ops.get("/metrics").text, what="counted")
     for sock in sockets[:500]:
         sock.close()
