@@ -61,7 +61,7 @@ def test_dead_letters(site):
     until(lambda: site.state(jobs[0]) == "failed", 30, "tried again")
 
 
-def test_keys(site):
+def test_a_key_is_made_rotated_and_revoked(site):
     made = site.run("key", "create", "--id", "carl", "--scopes", "read", "--expires", "2099-01-01T00:00:00Z")
     secret = made.split("secret: ")[1].strip()
     assert site.run("list", key=secret) == ""
@@ -74,5 +74,5 @@ def test_keys(site):
 
 
 @pytest.mark.parametrize("wrong", [["queue", "stop"], ["queue", "pause"], ["dead", "list", "x"], ["key", "rotate"], ["key", "new", "x"], ["key"]])
-def test_wrong_usage(site, wrong):
+def test_what_is_no_command_is_wrong_usage(site, wrong):
     site.run(*wrong, status=2)
