@@ -12,8 +12,6 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-import numpy as np
-
 try:
     import torch
     from diffusers import AutoencoderKLCogVideoX, CogVideoXTransformer3DModel
@@ -21,33 +19,16 @@ try:
 except ImportError:
     torch = None
 
-MASK = (1 << 64) - 1
-
-
-def unit(name, count):
-    h = 14695981039346656037
-    for byte in name.encode():
-        h = ((h ^ byte) * 1099511628211) & MASK
-    with np.errstate(over="ignore"):
-        z = np.uint64(h) + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z ^= z >> np.uint64(31)
-    return 2 * ((z >> np.uint64(40)).astype(np.float64) * 2.0**-24) - 1
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "goldens"))
+import named_values  # noqa: E402
 
 
 def weight(name, shape):
-    u = unit(name, int(np.prod(shape)))
-    if len(shape) >= 2:
-        u = u * (3 / np.prod(shape[1:])) ** 0.5
-    else:
-        u = 0.1 * u + (1 if name.endswith(".weight") else 0)
-    return torch.from_numpy(u.astype(np.float32)).view(*shape)
+    return torch.from_numpy(named_values.weight(name, shape))
 
 
 def given(label, shape, scale=1.0):
-    u = unit("input:" + label, int(np.prod(shape))) * 3**0.5 * scale
-    return torch.from_numpy(u.astype(np.float32)).view(*shape)
+    return torch.from_numpy(named_values.given(label, shape, scale))
 
 
 def filled(net):

@@ -6,44 +6,23 @@ import json
 import sys
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors.torch import load_file
 
 import memory_networks
 import networks
 
-MASK = (1 << 64) - 1
-
-
-def unit(name, count):
-    h = 14695981039346656037
-    for byte in name.encode():
-        h = ((h ^ byte) * 1099511628211) & MASK
-    with np.errstate(over="ignore"):
-        z = np.uint64(h) + (np.arange(1, count + 1, dtype=np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z ^= z >> np.uint64(31)
-    return 2 * ((z >> np.uint64(40)).astype(np.float64) * 2.0 ** -24) - 1
-
-
-def weight(name, shape):
-    u = unit(name, int(np.prod(shape)))
-    if len(shape) >= 2:
-        u = np.sqrt(3 / np.prod(shape[1:])) * u
-    else:
-        u = 1 + 0.1 * u if name.endswith(".weight") else 0.1 * u
-    return torch.from_numpy(u.astype(np.float32).reshape(shape))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "goldens"))
+import named_values  # noqa: E402
 
 
 def fill(module, salt=""):
-    module.load_state_dict({name: weight(salt + name, tuple(p.shape)) for name, p in module.state_dict().items()})
+    module.load_state_dict({name: torch.from_numpy(named_values.weight(name, tuple(p.shape), salt)) for name, p in module.state_dict().items()})
     return module.eval()
 
 
 def make(salt, label, shape, scale=1.0):
-    return torch.from_numpy((unit(salt + "input:" + label, int(np.prod(shape))) * 3 ** 0.5 * scale).astype(np.float32).reshape(shape))
+    return torch.from_numpy(named_values.given(label, shape, scale, salt))
 
 
 def compare(name, tensor, record, tolerance=3e-5):

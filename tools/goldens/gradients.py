@@ -4,11 +4,12 @@ computed by the PyTorch networks of tools/demo_model in float64.
 
 usage: python tools/goldens/gradients.py OUT     (needs torch and numpy)
 Weights, inputs and the cotangents (the gradient of the loss by the output) are generated from names, as in the other
-goldens: tools/goldens/cogvideox_odd.py."""
+goldens: named_values.py."""
 import json
 import sys
 from pathlib import Path
 
+import named_values
 import numpy as np
 import torch
 
@@ -17,34 +18,15 @@ torch.Tensor.float = torch.Tensor.double  # the networks' few float32 places sha
 torch.set_default_dtype(torch.float64)
 import networks  # noqa: E402
 
-MASK = (1 << 64) - 1
 SALT = "gradients/"
 
 
-def unit(name, count):
-    h = 14695981039346656037
-    for byte in name.encode():
-        h = ((h ^ byte) * 1099511628211) & MASK
-    with np.errstate(over="ignore"):
-        z = np.uint64(h) + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z ^= z >> np.uint64(31)
-    return 2 * ((z >> np.uint64(40)).astype(np.float64) * 2.0**-24) - 1
-
-
 def weight(name, shape):
-    u = unit(SALT + name, int(np.prod(shape)))
-    if len(shape) >= 2:
-        u = u * (3 / np.prod(shape[1:])) ** 0.5
-    else:
-        u = 0.1 * u + (1 if name.endswith(".weight") else 0)
-    return torch.from_numpy(u.astype(np.float32).astype(np.float64)).view(*shape)
+    return torch.from_numpy(named_values.weight(name, shape, SALT).astype(np.float64))
 
 
 def given(label, *shape, scale=1.0):
-    u = unit(SALT + "input:" + label, int(np.prod(shape))) * 3**0.5 * scale
-    return torch.from_numpy(u.astype(np.float32).astype(np.float64)).view(*shape)
+    return torch.from_numpy(named_values.given(label, shape, scale, SALT).astype(np.float64))
 
 
 def record(x):

@@ -11,6 +11,7 @@ import random
 from pathlib import Path
 
 import cogvideox_odd as odd
+import named_values
 import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXTransformer3DModel
 from diffusers.models.embeddings import get_3d_rotary_pos_embed
@@ -135,7 +136,7 @@ def t5(r):
 def t5_weight(name, shape):
     if name != "shared.weight":
         return odd.weight(name, shape)
-    u = odd.unit(odd.SALT + name, shape[0] * shape[1]) * 3**0.5
+    u = named_values.unit(odd.SALT + name, shape[0] * shape[1]) * 3**0.5
     return torch.from_numpy(u.astype("float32")).view(*shape)
 
 
