@@ -58,17 +58,20 @@ static json_t *queue_json(const struct job *j)
     return queue;
 }
 
+/* A job that succeeded has done everything, whatever its last heartbeat knew. */
 static json_t *progress_json(const struct job *j)
 {
     const struct job_progress *p = &j->progress;
+    bool all = j->state == JOB_SUCCEEDED;
+    int32_t segments = p->segments_total > p->segments_done ? p->segments_total : p->segments_done;
     json_t *object = json_object();
-    json_put_real(object, "fraction", j->state == JOB_SUCCEEDED ? 1.0 : p->fraction_ppm / 1e6);
-    json_put_str(object, "stage", p->stage[0] ? p->stage : NULL);
-    json_put_int(object, "segments_done", p->segments_done);
-    json_put_int(object, "segments_total", p->segments_total);
-    json_put_int(object, "step", p->step);
+    json_put_real(object, "fraction", all ? 1.0 : p->fraction_ppm / 1e6);
+    json_put_str(object, "stage", p->stage[0] && !all ? p->stage : NULL);
+    json_put_int(object, "segments_done", all ? segments : p->segments_done);
+    json_put_int(object, "segments_total", all ? segments : p->segments_total);
+    json_put_int(object, "step", all ? p->steps : p->step);
     json_put_int(object, "steps", p->steps);
-    json_put_int(object, "frames_done", p->frames_done);
+    json_put_int(object, "frames_done", all ? j->result_frames : p->frames_done);
     return object;
 }
 

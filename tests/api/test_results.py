@@ -69,6 +69,12 @@ def test_ranges_are_served(running, done):
     assert api.request("HEAD", url, headers={"Range": "bytes=0-9"}).headers["Content-Length"] == "10"
 
 
+def test_a_job_that_succeeded_has_done_everything(done):
+    progress = done["progress"]
+    assert progress["fraction"] == 1 and progress["stage"] is None and progress["step"] == progress["steps"]
+    assert progress["segments_done"] == progress["segments_total"] > 2 and progress["frames_done"] == done["result"]["frames"]
+
+
 def test_segments_are_kept_and_listed(running, done):
     listed = running.api.get(f"/jobs/{done['id']}/segments").json()["data"]
     assert [s["n"] for s in listed] == list(range(done["progress"]["segments_total"])) and len(listed) > 2
