@@ -102,6 +102,13 @@ static size_t extension(const char *name)
                                                                                                          : 0;
 }
 
+/* The path behind the next slash, or NULL. */
+static const char *next_part(const char *path)
+{
+    const char *slash = strchr(path, '/');
+    return slash ? slash + 1 : NULL;
+}
+
 static int check_name(const char *name, struct err *e)
 {
     size_t length = strlen(name);
@@ -113,7 +120,7 @@ static int check_name(const char *name, struct err *e)
             return err_set(e, ERR_media_unreadable, "a name in the archive has control characters");
     if (name[0] == '/' || strchr(name, '\\') || (name[1] == ':' && name[2] == '/'))
         return err_set(e, ERR_media_unreadable, "the name %s is not a relative path with slashes", name);
-    for (const char *part = name; part; part = strchr(part, '/'), part += part != NULL)
+    for (const char *part = name; part; part = next_part(part))
         if (strncmp(part, "..", 2) == 0 && (part[2] == '/' || part[2] == '\0'))
             return err_set(e, ERR_media_unreadable, "the name %s leads out of the archive", name);
     return 0;
@@ -124,7 +131,7 @@ static bool is_ignored(const char *name)
 {
     if (strncmp(name, "__MACOSX/", 9) == 0)
         return true;
-    for (const char *part = name; part; part = strchr(part, '/'), part += part != NULL)
+    for (const char *part = name; part; part = next_part(part))
         if (part[0] == '.' && part[1] != '/')
             return true;
     return false;
