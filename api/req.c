@@ -28,6 +28,16 @@ static void add_quota(struct answer *a, enum err_code code, const struct key_lim
     answer_header(a, "RateLimit", "\"%s\";r=0", name);
 }
 
+/* Every answer about an upload names the protocol's version, a 412 also those that there are. */
+static void add_tus(struct req *r, enum err_code code)
+{
+    if (r->route == NULL || strncmp(r->route->path, "/uploads", 8) != 0)
+        return;
+    answer_set(r->answer, "Tus-Resumable", TUS_VERSION);
+    if (code == ERR_precondition_failed)
+        answer_set(r->answer, "Tus-Version", TUS_VERSION);
+}
+
 void req_problem(struct req *r, const struct err *e)
 {
     req_problem_as(r, e, 0);
@@ -41,6 +51,7 @@ void req_problem_as(struct req *r, const struct err *e, int status)
     if (e->code == ERR_rate_limited && r->rate.retry_after_s > 0)
         answer_set(r->answer, "Retry-After", "%lld", (long long)r->rate.retry_after_s);
     add_quota(r->answer, e->code, &r->who.limits);
+    add_tus(r, e->code);
 }
 
 void req_done_answer(struct req *r, struct answer *a)

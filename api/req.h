@@ -73,6 +73,8 @@ struct taker {
 #define REQ_SMALL_BODY_MAX (1 << 20)
 #define REQ_PARAM_MAX 64
 
+#define TUS_VERSION "1.0.0" /* of resumable uploads */
+
 /* One row of the table of routes. Templates: "/jobs/{id}/segments/{n}"; "{…}" matches one segment. */
 struct route {
     const char *method, *path, *operation;

@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TUS_VERSION "1.0.0"
 #define CHUNK_TYPE "application/offset+octet-stream"
 
 enum { LOCK_MS = 30000, INFO_MAX_BYTES = 4096, COPY_BYTES = 1 << 20, CHECKSUM_MISMATCH = 460 };
@@ -107,7 +106,6 @@ static void fail(struct req *r, const struct err *e)
 {
     /* The protocol has a number of its own for a chunk that is not what its checksum says. */
     req_problem_as(r, e, e->code == ERR_media_hash_mismatch ? CHECKSUM_MISMATCH : 0);
-    answer_header(r->answer, "Tus-Resumable", TUS_VERSION);
     req_done(r);
 }
 

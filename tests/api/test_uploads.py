@@ -100,6 +100,17 @@ def test_a_wrong_checksum_changes_nothing(api):
     api.problem("PATCH", url, 400, "bad_header", data=b"x", headers={**CHUNK, "Upload-Offset": "3", "Upload-Checksum": "md5 x"})
 
 
+def test_every_answer_about_an_upload_names_the_protocol(api):
+    url = begin(api, 3)
+    answers = [api.request("POST", "/uploads", headers=TUS), api.request("HEAD", url, headers=TUS), append(api, url, 2, b"x"),
+               append(api, url, 0, b"abc"), api.request("PATCH", url, headers={**TUS, "Content-Type": "text/plain"}, data=b"x"),
+               api.request("DELETE", url, headers=TUS), api.request("HEAD", url, headers=TUS)]
+    assert all(r.headers.get("Tus-Resumable") == "1.0.0" for r in answers), [(r.status_code, r.headers) for r in answers]
+    other = api.request("POST", "/uploads", headers={"Tus-Resumable": "0.2.2", "Upload-Length": "5"})
+    assert other.status_code == 412 and other.headers["Tus-Version"] == other.headers["Tus-Resumable"] == "1.0.0"
+    assert "Tus-Resumable" not in api.get("/jobs/x").headers
+
+
 def test_wrong_requests_are_refused(api):
     for headers, status, code in (({}, 400, "bad_header"), ({"Upload-Length": "0"}, 400, "bad_header"),
                                   ({"Upload-Length": "x"}, 400, "bad_header"), ({"Upload-Defer-Length": "1"}, 400, "bad_header"),
