@@ -25,6 +25,7 @@ SERVICE := $(filter-out $(MAINS),$(wildcard service/*/*.c))
 API := $(filter-out api/main.c,$(wildcard api/*.c))
 SHIM := $(shell find model_shim -name '*.cc' 2>/dev/null)
 HEADERS := $(wildcard service/*/*.h api/*.h)
+FORMATTED = $(shell find service api model_shim tests tools -name '*.[ch]' -o -name '*.cc')
 UNIT := $(shell find tests/unit tests/shim -name 'test_*.c' 2>/dev/null)
 UNIT_CC := $(shell find tests/unit/model_shim -name 'test_*.cc' 2>/dev/null)
 TESTS := $(UNIT:%.c=$(B)/%) $(UNIT_CC:%.cc=$(B)/%)
@@ -65,7 +66,7 @@ fuzz: setup ; @tests/fuzz/run                                                   
 storm: build ; @LONGANIM_BUILD=$(B) $(PYTHON) tests/support/storm.py $(STORM)                      ## 2,000 jobs, 100 kills: nothing lost, double, wrong or left (STORM="--jobs 200")
 bench: build ; @tests/bench/run                                                               ## measure; docs/speed.md says how to read it
 bench-service: build $(B)/tests/bench/fill $(B)/tests/bench/streams ; @LONGANIM_BUILD=$(B) $(PYTHON) tests/bench/service.py $(PARTS)  ## the service beside nginx, Redis and dd (needs wrk and nginx)
-format: ; @clang-format -i $(HEADERS) $(MAINS) $(SERVICE) $(wildcard api/*.c) $(SHIM) $(shell find model_shim -name '*.h') $(shell find tests -name '*.c' -o -name '*.cc')  ## lay out the sources
+format: ; @clang-format -i $(FORMATTED)  ## lay out the sources
 docs: $(B)/tools/docs ; @$< config > docs/config.md && $< errors > docs/errors.md                ## write the pages that are made from tables
 install-api: $(B)/longanim-api $(B)/longanim-probe $(B)/longanim ; @mkdir -p $(INTO)/bin && $(COPY) $(abspath $^) $(INTO)/bin/  ## the front, into PREFIX (/opt/longanim)
 install-worker: $(B)/longanim-worker $(B)/longanim-probe $(B)/longanim $(B)/libmodel_shim.so  ## the worker with libtorch and the shipped model, into PREFIX
@@ -75,7 +76,7 @@ install-worker: $(B)/longanim-worker $(B)/longanim-probe $(B)/longanim $(B)/libm
 clean: ; rm -rf build build-asan build-tsan build-fuzz                                        ## remove what was built
 
 # ---- checks ----
-format-check: ; @clang-format --dry-run -Werror $(HEADERS) $(MAINS) $(SERVICE) $(wildcard api/*.c) $(SHIM) $(shell find model_shim -name '*.h') $(shell find tests -name '*.c' -o -name '*.cc')
+format-check: ; @clang-format --dry-run -Werror $(FORMATTED)
 layers: ; @gawk -f tools/check-layers.awk tools/layers.txt $(HEADERS) $(MAINS) $(SERVICE) $(wildcard api/*.c) $(SHIM)
 headers: ; @for h in $(HEADERS); do printf '#include "%s"\ntypedef int not_empty;\n' $$h | gcc -std=c11 -D_GNU_SOURCE $(WARN) -Wno-unused-macros -Iservice -I. -Imodel_shim/include -fsyntax-only -x c - || exit 1; done; \
 	for h in model train; do for s in c11 c17; do echo "#include \"$$h.h\"" | gcc -std=$$s -Wall -Wextra -Wpedantic -Werror -Imodel_shim/include -fsyntax-only -x c - || exit 1; done; \
