@@ -5,7 +5,7 @@
 #include "cors.h"
 #include "guard.h"
 #include "listen.h"
-#include "problem.h"
+#include "reply.h"
 #include "source.h"
 #include "span.h"
 #include "stats.h"
@@ -13,7 +13,6 @@
 #include "uploads.h"
 
 #include "base/clock.h"
-#include "base/id.h"
 #include "base/log.h"
 
 #include <microhttpd.h>
@@ -27,7 +26,6 @@
 enum {
     SWALLOW_MAX_BYTES = 16 << 20, /* of a refused body, so that slow-witted clients get to read the answer */
     PATIENCE_BYTES = 65536,       /* a refused body up to this is read before the answer is sent */
-    STREAM_BLOCK_BYTES = 16384,
     SLOW_US = 1000000,
     INACTIVITY_S = 75, /* while an answer is being sent and nobody reads */
 };
@@ -42,171 +40,6 @@ struct server {
     bool parses_in_place; /* header strings stay where they were received (guard.h) */
     char address[300];
 };
-
-/* ---- suspending ---- */
-
-static void suspend_connection(void *connection)
-{
-    MHD_suspend_connection(connection);
-}
-
-static void resume_connection(void *connection)
-{
-    MHD_resume_connection(connection);
-}
-
-static const struct source_ops stream_ops = {suspend_connection, resume_connection};
-
-void req_suspend(struct req *r)
-{
-    MHD_suspend_connection(r->connection);
-}
-
-void req_go_on(struct req *r)
-{
-    MHD_resume_connection(r->connection);
-}
-
-void req_done(struct req *r)
-{
-    MHD_resume_connection(r->connection);
-}
-
-/* ---- answering ---- */
-
-static ssize_t read_stream(void *user, uint64_t position, char *out, size_t size)
-{
-    ssize_t got = source_read(user, out, size);
-
-    (void)position;
-    if (got == SOURCE_END)
-        return MHD_CONTENT_READER_END_OF_STREAM;
-    return got == SOURCE_BROKEN ? MHD_CONTENT_READER_END_WITH_ERROR : got;
-}
-
-static void free_stream(void *user)
-{
-    source_unref(user);
-}
-
-static struct MHD_Response *make_response(struct answer *a)
-{
-    struct MHD_Response *response;
-
-    if (a->source) {
-        response =
-            MHD_create_response_from_callback(a->length < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)a->length,
-                                              STREAM_BLOCK_BYTES, read_stream, source_ref(a->source), free_stream);
-    } else if (a->fd >= 0) {
-        response = MHD_create_response_from_fd_at_offset64((uint64_t)a->length, a->fd, (uint64_t)a->offset);
-        a->fd = -1; /* the library closes it */
-    } else {
-        response = MHD_create_response_from_buffer(a->size, a->data, MHD_RESPMEM_PERSISTENT);
-    }
-    if (response == NULL)
-        abort();
-    for (int i = 0; i < a->header_count; i++)
-        MHD_add_response_header(response, a->headers[i].name, a->headers[i].value);
-    return response;
-}
-
-static void destroy_prepared(void *prepared)
-{
-    MHD_destroy_response(prepared);
-}
-
-/* The library's form of an answer is made once: cached jobs go to many clients from several loop threads. */
-static struct MHD_Response *prepared(struct answer *a)
-{
-    void *mine, *expected = NULL;
-
-    if (atomic_load(&a->prepared))
-        return atomic_load(&a->prepared);
-    mine = make_response(a);
-    if (!atomic_compare_exchange_strong(&a->prepared, &expected, mine)) {
-        MHD_destroy_response(mine);
-        return expected;
-    }
-    a->prepared_free = destroy_prepared; /* only the last reference reads it, and we hold one */
-    return mine;
-}
-
-static void add_rate(struct MHD_Response *response, const struct limit_state *s)
-{
-    char text[96];
-
-    snprintf(text, sizeof(text), "\"default\";q=%lld;w=60", (long long)s->quota);
-    MHD_add_response_header(response, "RateLimit-Policy", text);
-    snprintf(text, sizeof(text), "\"default\";r=%lld;t=%lld", (long long)s->remaining, (long long)s->reset_s);
-    MHD_add_response_header(response, "RateLimit", text);
-}
-
-static enum MHD_Result send_answer(struct req *r)
-{
-    struct answer *a = r->answer;
-    bool own = r->cors || r->rate.quota > 0; /* headers of this request alone */
-    struct MHD_Response *response = own ? make_response(a) : prepared(a);
-    enum MHD_Result ok;
-
-    if (r->rate.quota > 0)
-        add_rate(response, &r->rate);
-    if (r->cors) {
-        MHD_add_response_header(response, "Access-Control-Allow-Origin", req_header(r, REQ_origin));
-        MHD_add_response_header(response, "Access-Control-Expose-Headers", CORS_EXPOSED);
-        MHD_add_response_header(response, "Vary", "Origin");
-    }
-    if (a->source)
-        source_attach(a->source, &stream_ops, r->connection);
-    r->phase = REQ_PHASE_SENT;
-    conn_enter(r->conn, CONN_BUSY);
-    ok = MHD_queue_response(r->connection, (unsigned)a->status, response);
-    if (own)
-        MHD_destroy_response(response);
-    return ok;
-}
-
-/* The library takes an answer only before or after the body. In between it is written past it: nothing else of ours is
- * on the wire then but "100 Continue". The rest of the body is swallowed, so that a client which reads only after it
- * has sent everything still finds the answer and not a reset. */
-static void send_early(struct req *r)
-{
-    struct answer *a = r->answer;
-    struct buf text;
-
-    buf_init(&text, 65536);
-    buf_printf(&text, "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Length: %zu\r\n", a->status,
-               answer_reason(a->status), a->size);
-    for (int i = 0; i < a->header_count; i++)
-        buf_printf(&text, "%s: %s\r\n", a->headers[i].name, a->headers[i].value);
-    if (r->rate.quota > 0)
-        buf_printf(&text, "RateLimit-Policy: \"default\";q=%lld;w=60\r\nRateLimit: \"default\";r=%lld;t=%lld\r\n",
-                   (long long)r->rate.quota, (long long)r->rate.remaining, (long long)r->rate.reset_s);
-    buf_add_str(&text, "\r\n");
-    buf_add(&text, a->data, a->size);
-    if (!text.failed && send(conn_fd(r->conn), text.data, text.size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-        log_event(LOG_DEBUG, "api.early_answer_lost", NULL);
-    buf_free(&text);
-    r->phase = REQ_PHASE_SWALLOW;
-}
-
-/* The last words of the sweeper to a body that came too slowly. */
-static size_t too_slow(char *out, size_t size)
-{
-    struct err e;
-    struct answer *a;
-    char trace_id[33];
-    int n;
-
-    id_random_hex(trace_id, 16);
-    err_set(&e, ERR_request_timeout, "the body came slower than %d bytes a second", CONNS_BODY_RATE);
-    a = problem_answer(&e, 0, "/", trace_id);
-    n = snprintf(out, size,
-                 "HTTP/1.1 408 Request Timeout\r\nContent-Type: application/problem+json\r\nConnection: close\r\n"
-                 "Content-Length: %zu\r\n\r\n%s",
-                 a->size, a->data);
-    answer_unref(a);
-    return n > 0 && (size_t)n < size ? (size_t)n : 0;
-}
 
 /* ---- the header block ---- */
 
@@ -374,9 +207,9 @@ static enum MHD_Result on_first(struct req *r, const char *version)
     has_body = r->content_length != 0;
     conn_enter(r->conn, has_body ? CONN_BODY : CONN_BUSY);
     if (refused || (r->answer && has_body && r->expects_continue))
-        return send_answer(r); /* at this call it also closes the connection */
+        return reply_send(r); /* at this call it also closes the connection */
     if (r->answer && has_body && (r->content_length < 0 || r->content_length > PATIENCE_BYTES))
-        send_early(r);
+        reply_early(r);
     return MHD_YES;
 }
 
@@ -417,7 +250,7 @@ static enum MHD_Result on_body(struct req *r, const char *data, size_t *size)
         r->upload = NULL;
         r->body_received = 0;
         req_problem(r, &e);
-        send_early(r);
+        reply_early(r);
     }
     return MHD_YES;
 }
@@ -435,7 +268,7 @@ static enum MHD_Result on_complete(struct req *r)
     struct err e;
 
     if (r->answer)
-        return send_answer(r);
+        return reply_send(r);
     r->phase = REQ_PHASE_WORK;
     conn_enter(r->conn, CONN_BUSY);
     if (r->upload) {
@@ -446,7 +279,7 @@ static enum MHD_Result on_complete(struct req *r)
         return MHD_YES;
     }
     if (r->route->now && r->route->now(r))
-        return send_answer(r);
+        return reply_send(r);
     req_suspend(r);
     if (pool_submit(r->app->quick, work, r)) {
         err_set(&e, ERR_overloaded, "too many requests wait");
@@ -468,7 +301,7 @@ static enum MHD_Result on_call(void *user, struct MHD_Connection *connection, co
     case REQ_PHASE_NEW:
         return on_first(r, version);
     case REQ_PHASE_WORK:
-        return send_answer(r);
+        return reply_send(r);
     case REQ_PHASE_SENT:
         return MHD_YES;
     default:
@@ -582,7 +415,7 @@ int server_start(struct server **out, const struct server_conf *c, struct err *e
     /* Later versions are strict by themselves and lay their memory out otherwise. */
     s->parses_in_place = strcmp(MHD_get_version(), "0.9.75") == 0;
     s->conns = conns_start(&(struct conns_conf){c->header_ms, c->body_window_ms, c->connections_per_address,
-                                                c->uploads_per_address, too_slow});
+                                                c->uploads_per_address, reply_too_slow});
     struct MHD_OptionItem options[] = {
         {MHD_OPTION_LISTEN_SOCKET, fd, NULL},
         {MHD_OPTION_CONNECTION_LIMIT, c->max_connections, NULL},

@@ -1,4 +1,4 @@
-/* server.h - the only user of libmicrohttpd: one listener with its loop threads and connections.
+/* server.h - with reply.c the only user of libmicrohttpd: one listener with its loop threads and connections.
  *
  * The library's rules are kept here and nowhere else: a connection is suspended before its request is handed to
  * another thread and resumed exactly once; an answer is queued at the final call of the handler, because queued at the
