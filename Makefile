@@ -90,6 +90,7 @@ deploy-check: ; @$(PYTHON) tools/check-deploy
 # ---- rules ----
 $(B)/%.o: %.c | generated ; @mkdir -p $(@D); $(CC) $(CFLAGS) -c $< -o $@
 $(B)/model_shim/shim.o: CXXFLAGS += -DLONGANIM_VERSION='"$(VERSION)"'
+$(B)/model_shim/nn/group_norm.o: CXXFLAGS += -O3 # vectors for its inner loops
 $(B)/%.o: %.cc ; @mkdir -p $(@D); $(CXX) $(CXXFLAGS) -c $< -o $@
 $(B)/libservice.a: $(SERVICE:%.c=$(B)/%.o) ; @rm -f $@; ar rcs $@ $^
 $(B)/libapi.a: $(API:%.c=$(B)/%.o) ; @rm -f $@; ar rcs $@ $^

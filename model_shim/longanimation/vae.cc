@@ -2,6 +2,7 @@
 #include "error.h"
 #include "longanimation/vae_layers.h"
 #include "longanimation/vae_tiles.h"
+#include "nn/conv.h"
 
 #include <ATen/ATen.h>
 
@@ -77,15 +78,16 @@ class VaeEncoder
         conv_out_ = CausalConv::load(w, "encoder.conv_out", channels.back(), 2 * c.latent_channels);
     }
 
-    at::Tensor run(const at::Tensor &video) const
+    at::Tensor run(const at::Tensor &given) const
     {
+        const at::Tensor video = nn::conv_layout(given, conv_in_.weight);
         VaeCache cache;
         std::vector<at::Tensor> parts;
         for (const Slice &s : slices(video.size(2), encode_frames)) {
             cache.rewind();
             parts.push_back(slice(video.narrow(2, s.from, s.count), cache));
         }
-        return parts.size() == 1 ? parts[0] : at::cat(parts, 2);
+        return (parts.size() == 1 ? parts[0] : at::cat(parts, 2)).contiguous();
     }
 
   private:
@@ -131,8 +133,9 @@ class VaeDecoder
         conv_out_ = CausalConv::load(w, "decoder.conv_out", channels.back(), c.out_channels);
     }
 
-    void run(const at::Tensor &latents, const Vae::OnFrames &on_frames) const
+    void run(const at::Tensor &given, const Vae::OnFrames &on_frames) const
     {
+        const at::Tensor latents = nn::conv_layout(given, conv_in_.weight);
         VaeCache cache;
         int64_t first = 0;
         for (const Slice &s : slices(latents.size(2), decode_latents)) {

@@ -65,6 +65,9 @@ struct VaeNorm {
                         nn::Activation activation, bool spatial);
     // z: the slice's latents; undefined in the encoder.
     at::Tensor operator()(const at::Tensor &x, const at::Tensor &z) const;
+
+  private:
+    at::Tensor channels_last(const at::Tensor &x, const at::Tensor &z) const;
 };
 
 struct VaeResnet {

@@ -9,4 +9,8 @@ namespace mdl::nn
 at::Tensor conv(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias, at::IntArrayRef stride,
                 at::IntArrayRef padding);
 
+// x in the layout in which conv with `weight` has nothing to turn around: channels innermost where oneDNN convolves,
+// else as it is. What conv gives has the layout of what it got.
+at::Tensor conv_layout(const at::Tensor &x, const at::Tensor &weight);
+
 } // namespace mdl::nn
