@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 
 import cogvideox_odd as odd
+import named_values
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -25,14 +26,14 @@ import random_beacon
 
 
 def image_u8(label, shape):
-    u = odd.unit(odd.SALT + "input:" + label, int(np.prod(shape)))
+    u = named_values.unit(odd.SALT + "input:" + label, int(np.prod(shape)))
     return torch.from_numpy(np.floor((u + 1) * 128).astype(np.uint8)).view(*shape)
 
 
 def fnv(data):
     h = 14695981039346656037
     for byte in data:
-        h = ((h ^ byte) * 1099511628211) & odd.MASK
+        h = ((h ^ byte) * 1099511628211) & named_values.MASK
     return str(h)
 
 
