@@ -54,7 +54,7 @@ CONFIG_INT(sweep_ms, "LONGANIM_SWEEP_MS", "", 60000, 50, INT64_MAX, CONFIG_API |
 CONFIG_INT(sweep_age_ms, "LONGANIM_SWEEP_AGE_MS", "", 3600000, 50, INT64_MAX, CONFIG_API | CONFIG_WORKER | CONFIG_SERVE | CONFIG_AUDIT, "what a sweep leaves alone because it is younger")
 CONFIG_INT(upload_age_ms, "LONGANIM_UPLOAD_AGE_MS", "", 86400000, 1000, INT64_MAX, CONFIG_API | CONFIG_WORKER | CONFIG_SERVE, "how long a resumable upload may be continued and used")
 CONFIG_INT(retention_ms, "LONGANIM_RETENTION_MS", "", 2592000000, 1000, INT64_MAX, CONFIG_API | CONFIG_WORKER | CONFIG_SERVE | CONFIG_AUDIT, "how long ended jobs and their results are kept")
-CONFIG_INT(webhook_allow_private, "LONGANIM_WEBHOOK_ALLOW_PRIVATE", "", 0, 0, 1, CONFIG_API | CONFIG_WORKER | CONFIG_SERVE, "1 = webhooks may go to loopback and private addresses (tests)")
+CONFIG_INT(webhook_allow_private, "LONGANIM_WEBHOOK_ALLOW_PRIVATE", "", 0, 0, 1, CONFIG_API | CONFIG_SERVE, "1 = webhooks may go to loopback and private addresses (tests)")
 CONFIG_STR(server, "LONGANIM_SERVER", "--server", "http://127.0.0.1:8080", CONFIG_REMOTE, "the API that submit, watch, get and the like talk to; its key comes from LONGANIM_API_KEY")
 CONFIG_WORD(log_level, "LONGANIM_LOG", "--log", "info", "debug|info|warn|error", CONFIG_API | CONFIG_WORKER | CONFIG_SERVE | CONFIG_PROBE | CONFIG_TOOL | CONFIG_REMOTE | CONFIG_AUDIT, "least important lines that are written")
 CONFIG_STR(fault, "LONGANIM_FAULT", "", "", CONFIG_API | CONFIG_WORKER | CONFIG_SERVE, "for tests: point:die|stall|error[:nth][@file], a named point at which the program is to break")
