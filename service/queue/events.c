@@ -76,16 +76,11 @@ static bool read_line(const char *job_id, const char *line, struct queue_event *
 int queue_job_events(struct queue *q, const char *job_id, const char *after, struct queue_event *out, int max,
                      bool *reset, struct err *e)
 {
-    struct queue_args a = {0};
     struct queue_event all[RETAINED_MAX];
     char name[64];
     int found = 0, first = 0, used = 0;
     snprintf(name, sizeof name, QUEUE_PREFIX "evj:%.*s", ID_SIZE - 1, job_id);
-    queue__str(&a, "LRANGE");
-    queue__str(&a, name);
-    queue__str(&a, "0");
-    queue__str(&a, "-1");
-    redisReply *r = queue__command(q, &a, 0, e);
+    redisReply *r = queue__list(q, name, e);
     if (!r)
         return -1;
     for (size_t i = 0; i < r->elements && found < RETAINED_MAX; i++)

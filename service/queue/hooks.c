@@ -100,14 +100,9 @@ int queue_hook_done(struct queue *q, const struct queue_delivery *d, int64_t ret
 int queue_hook_log(struct queue *q, const char *tenant, const char *hook_id, void (*fn)(void *user, const char *text),
                    void *user, struct err *e)
 {
-    struct queue_args a = {0};
     char name[192];
     snprintf(name, sizeof name, QUEUE_PREFIX "hooklog:%.63s:%.40s", tenant, hook_id);
-    queue__str(&a, "LRANGE");
-    queue__str(&a, name);
-    queue__str(&a, "0");
-    queue__str(&a, "-1");
-    redisReply *r = queue__command(q, &a, 0, e);
+    redisReply *r = queue__list(q, name, e);
     if (!r)
         return -1;
     for (size_t i = 0; i < r->elements; i++)

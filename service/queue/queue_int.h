@@ -88,6 +88,9 @@ int queue__run_word(struct queue *q, enum queue_script script, struct queue_args
 /* Any command; block_ms = how long it may wait by itself. */
 redisReply *queue__command(struct queue *q, struct queue_args *a, int64_t block_ms, struct err *e);
 
+/* All of a list. */
+redisReply *queue__list(struct queue *q, const char *name, struct err *e);
+
 /* Element i of an array as text ("" when it is not one), or as a number (0). */
 const char *queue__text_at(const redisReply *r, size_t i);
 int64_t queue__int_at(const redisReply *r, size_t i);

@@ -198,6 +198,16 @@ redisReply *queue__command(struct queue *q, struct queue_args *a, int64_t block_
     return r;
 }
 
+redisReply *queue__list(struct queue *q, const char *name, struct err *e)
+{
+    struct queue_args a = {0};
+    queue__str(&a, "LRANGE");
+    queue__str(&a, name);
+    queue__str(&a, "0");
+    queue__str(&a, "-1");
+    return queue__command(q, &a, 0, e);
+}
+
 static char *full_text(enum queue_script script)
 {
     size_t head = strlen(lua_common), tail = strlen(scripts[script]);

@@ -58,7 +58,7 @@ void run_upload_notes(struct run *r)
 {
     char key[STORE_KEY_MAX];
     struct err e = {0};
-    if (!r->has_manifest || r->store_away || r->notes.size == 0)
+    if (!r->has_manifest || r->store_away || r->w->signals > 1 || r->notes.size == 0)
         return;
     if (run_key(r, key, &e, "log/e%lld.ndjson", (long long)r->lease.epoch) != 0 ||
         store_put_bytes(r->w->store, key, r->notes.data, r->notes.size, &e) != 0)
