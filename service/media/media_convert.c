@@ -147,9 +147,10 @@ static int run_scaler(struct media_scaler *c, const int key[8], enum AVChromaLoc
     return 0;
 }
 
-/* Room for what lies between a frame and dst; kept from frame to frame. */
+/* Room for what lies between a frame and dst; kept from frame to frame. swscale may read some bytes past its source. */
 static uint8_t *scratch(struct media_convert *c, size_t size, struct err *e)
 {
+    size += AV_INPUT_BUFFER_PADDING_SIZE;
     if (c->scratch_size < size) {
         free(c->scratch);
         c->scratch_size = 0;

@@ -117,15 +117,21 @@ int media_write_png(const char *path, const uint8_t *pixels, int32_t w, int32_t 
     return result;
 }
 
-/* JFIF: full-range BT.601 with chroma between the pixels. */
+/* JFIF: full-range BT.601 with chroma between the pixels. swscale reads some bytes more of packed RGB than there are,
+ * so it gets a copy with room behind. */
 static int to_jpeg_colours(AVFrame *frame, const uint8_t *rgb, int32_t w, int32_t h)
 {
-    const uint8_t *const source[4] = {rgb};
+    size_t size = (size_t)w * 3 * (size_t)h;
+    uint8_t *roomy = av_mallocz(size + AV_INPUT_BUFFER_PADDING_SIZE);
+    const uint8_t *const source[4] = {roomy};
     const int stride[4] = {w * 3};
     const int *matrix = sws_getCoefficients(SWS_CS_ITU601);
-    struct SwsContext *scale = av_frame_get_buffer(frame, 0) == 0 ? sws_alloc_context() : NULL;
-    if (!scale)
+    struct SwsContext *scale = roomy && av_frame_get_buffer(frame, 0) == 0 ? sws_alloc_context() : NULL;
+    if (!scale) {
+        av_free(roomy);
         return -1;
+    }
+    memcpy(roomy, rgb, size);
     av_opt_set_int(scale, "srcw", w, 0);
     av_opt_set_int(scale, "srch", h, 0);
     av_opt_set_int(scale, "src_format", AV_PIX_FMT_RGB24, 0);
@@ -141,6 +147,7 @@ static int to_jpeg_colours(AVFrame *frame, const uint8_t *rgb, int32_t w, int32_
                      ? -1
                      : 0;
     sws_freeContext(scale);
+    av_free(roomy);
     return result;
 }
 
