@@ -168,13 +168,15 @@ def test_a_cut_upload_is_resumed_byte_for_byte(api):
     assert stored == data
 
 
-def test_two_at_once_on_one_upload(api):
+def test_two_at_once_on_one_upload(service):
+    api = service.api
     url = begin(api, 100_000)
     head = (f"PATCH {url} HTTP/1.1\r\nHost: x\r\nUpload-Offset: 0\r\nContent-Type: application/offset+octet-stream\r\n"
             f"Content-Length: 100000\r\n\r\n").encode()
     with wire.open_socket(api.base) as sock:
         sock.sendall(head + b"x" * 1000)
-        until(lambda: append(api, url, 0, b"y").status_code == 409, what="locked")
+        until(lambda: service.redis.command("KEYS", "{q}:lock:*" + url.split("/")[-1]), what="locked")
+        assert append(api, url, 0, b"y").status_code == 409
         sock.sendall(b"x" * 99_000)
         assert wire.read_answer(sock).status == 204
     assert offset_of(api, url) == 100_000
