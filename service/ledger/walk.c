@@ -1,5 +1,5 @@
-/* Walks all jobs' folders. They are taken in batches of one listing, because the store must not be asked for other
- * things in the middle of a list. */
+/* Walks all jobs' folders. They are taken in batches of one listing, so that what is done with a folder does
+ * not disturb the listing that it came from. */
 #include "ledger/ledger_int.h"
 
 #include "base/text.h"

@@ -71,7 +71,8 @@ int64_t store_read(struct store *s, const char *key, int64_t offset, void *data,
 int store_delete(struct store *s, const char *key, struct err *e); /* a missing object is fine */
 
 /* Calls fn for every object under prefix, in bytewise key order, starting after `after` ("" = first). fn returns
- * non-zero to stop; the keys are borrowed. */
+ * non-zero to stop; the keys are borrowed. It may use the store meanwhile; what it puts or deletes may or may not come.
+ */
 typedef int (*store_list_fn)(void *user, const char *key, const struct store_info *info);
 int store_list(struct store *s, const char *prefix, const char *after, store_list_fn fn, void *user, struct err *e);
 

@@ -271,9 +271,14 @@ static int list_page(struct page *p, const char *prefix, const char *after, stru
         goto out;
     }
     struct s3_span xml = {answer.data ? answer.data : "", answer.size};
+    bool whole = s3__xml_text(xml, "IsTruncated", truncated, sizeof truncated);
+    bool more = whole && strcmp(truncated, "true") == 0;
+    if (!whole || (more && !s3__xml_text(xml, "NextContinuationToken", p->token, sizeof p->token))) {
+        err_set(e, ERR_dependency_storage, "the store's listing is not one, or does not say how it goes on");
+        goto out; /* taken for the end, everything behind it would be missing */
+    }
     result = read_page(p, xml);
-    bool more = s3__xml_text(xml, "IsTruncated", truncated, sizeof truncated) && strcmp(truncated, "true") == 0;
-    if (result == 0 && (!more || !s3__xml_text(xml, "NextContinuationToken", p->token, sizeof p->token)))
+    if (result == 0 && !more)
         result = 1;
 out:
     buf_free(&answer);

@@ -219,6 +219,36 @@ static void a_refusal_is_not_repeated(void **state)
     assert_int_equal(twin.served, 1);
 }
 
+static int count_key(void *user, const char *key, const struct store_info *info)
+{
+    (void)key;
+    (void)info;
+    ++*(int *)user;
+    return 0;
+}
+
+static void a_listing_that_breaks_off_is_an_error_and_not_the_end(void **state)
+{
+    static const char *const answers[] = {
+        "HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n<html></html>",
+        "HTTP/1.1 200 OK\r\nContent-Length: 89\r\n\r\n<ListBucketResult><IsTruncated>true</IsTruncated>"
+        "<Contents><Key>a</Key></Contents>1234567",
+        NULL};
+    struct scripted_http twin;
+    struct err e = {0};
+    int keys = 0;
+    (void)state;
+    struct store *s = open_scripted(&twin, answers);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(store_list(s, "", "", count_key, &keys, &e), -1);
+        assert_int_equal(e.code, ERR_dependency_storage);
+    }
+    assert_int_equal(keys, 0);
+    store_close(s);
+    scripted_http_stop(&twin);
+    assert_int_equal(twin.served, 2);
+}
+
 static void content_that_was_changed_on_the_way_is_noticed(void **state)
 {
     static const char *const answers[] = {"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nx-amz-meta-sha256: "
@@ -286,6 +316,7 @@ int main(void)
         cmocka_unit_test(slow_down_and_torn_answers_are_tried_again),
         cmocka_unit_test(trouble_that_stays_is_an_error_after_a_few_tries),
         cmocka_unit_test(a_refusal_is_not_repeated),
+        cmocka_unit_test(a_listing_that_breaks_off_is_an_error_and_not_the_end),
         cmocka_unit_test(content_that_was_changed_on_the_way_is_noticed),
         cmocka_unit_test(a_failed_upload_in_parts_is_aborted),
         cmocka_unit_test(a_full_store_is_storage_full),
