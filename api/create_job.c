@@ -287,10 +287,19 @@ static int submit(struct creation *c, struct manifest *m, struct worker *w, stru
 
 /* ---- the job ---- */
 
+/* The released program has no answer to less than one segment. */
+static int check_length(const struct manifest *m, int64_t segment_frames, struct err *e)
+{
+    if (m->params.profile == PROFILE_REFERENCE && m->video.frames < segment_frames)
+        return err_set_field(e, ERR_params_invalid, "/profile", "reference needs at least %lld frames, not %lld",
+                             (long long)segment_frames, (long long)m->video.frames);
+    return 0;
+}
+
 static int fill_manifest(struct creation *c, struct manifest *m, struct worker *w, struct err *e)
 {
     json_t *description = NULL;
-    int64_t now = clock_wall_ms();
+    int64_t now = clock_wall_ms(), segment_frames = 0;
 
     if (apply_params(c, m, e) || check_place(c, &m->params, e))
         return -1;
@@ -317,14 +326,16 @@ static int fill_manifest(struct creation *c, struct manifest *m, struct worker *
     if (models_find(c->app, w, m->params.model, m->pool, &description, e))
         return -1;
     text_copy(m->params.model, sizeof(m->params.model), m->pool);
-    if (description)
+    if (description) {
         params_fill(&m->params, description);
+        json_opt_int(description, "segment_frames", &segment_frames, NULL);
+    }
     json_decref(description);
     if (!m->params.has_seed)
         m->params.seed = id_random_seed();
     m->params.has_seed = true;
     id_new_job(m->id);
-    return probe_all(c, m, e);
+    return probe_all(c, m, e) ? -1 : check_length(m, segment_frames, e);
 }
 
 /* A repeat: the stored job, if it is the same request. */

@@ -494,8 +494,13 @@ int params_check(const struct job_params *p, struct err *e)
 {
     if ((p->width == 0) != (p->height == 0))
         return refuse("size", e, "needs both width and height");
+    /* What only region snap can do. */
     if (p->output_planes && p->output_snap == SNAP_NONE)
         return refuse("output.planes", e, "needs output.snap");
+    if (p->background == BACKGROUND_TRANSPARENT && p->output_snap == SNAP_NONE)
+        return refuse("background", e, "transparent needs output.snap");
+    if (p->trace_lines[0] && p->output_snap == SNAP_NONE)
+        return refuse("trace_lines", e, "needs output.snap");
     for (const char *at = p->trace_lines; *at; at += strspn(at, ",")) {
         size_t n = strcspn(at, ",");
         if ((n != 3 || memcmp(at, "red", 3) != 0) && (n != 4 || memcmp(at, "blue", 4) != 0) &&

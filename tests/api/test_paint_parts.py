@@ -81,8 +81,15 @@ def test_a_sheet_of_another_length_is_refused_before_anything_runs(service, medi
     sheet = make_timesheet(tmp_path / "cut.xdts", ["1", "2", "3"]).read_bytes()
     response = post(service.api, media, timesheet=sheet)
     assert response.status_code == 422 and "8" in response.json()["detail"]
-    response = post(service.api, media, fields=[("output.planes", "true"), ("output.snap", "none")])
-    assert response.status_code == 422 and response.json()["code"] == "params_invalid"
+
+
+@pytest.mark.parametrize("fields", [
+    [("output.planes", "true"), ("output.snap", "none")], [("background", "transparent"), ("output.snap", "none")],
+    [("trace_lines", "red"), ("output.snap", "none")]])
+def test_what_only_region_snap_can_do_is_not_silently_left_out(service, media, fields):
+    response = post(service.api, media, fields=fields)
+    assert response.status_code == 422 and response.json()["code"] == "params_invalid", response.text
+    assert "needs" in response.json()["detail"] and response.json()["errors"]
 
 
 def test_a_zip_whose_files_are_not_the_drawings_of_the_sheet_is_refused_at_once(service, media, tmp_path):

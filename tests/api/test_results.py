@@ -75,6 +75,13 @@ def test_a_job_that_succeeded_has_done_everything(done):
     assert progress["segments_done"] == progress["segments_total"] > 2 and progress["frames_done"] == done["result"]["frames"]
 
 
+def test_the_reference_profile_wants_a_segment_at_least(running, media):
+    """Told in the answer to the POST: the api knows the model's segments once a worker has announced it."""
+    until(lambda: running.api.get("/capabilities").json()["models"][0]["available"], what="the worker announced its model")
+    response = running.api.post_job(media.video, media.reference, profile="reference")
+    assert response.status_code == 422 and "at least 9 frames, not 8" in response.json()["detail"], response.text
+
+
 def test_segments_are_kept_and_listed(running, done):
     listed = running.api.get(f"/jobs/{done['id']}/segments").json()["data"]
     assert [s["n"] for s in listed] == list(range(done["progress"]["segments_total"])) and len(listed) > 2
