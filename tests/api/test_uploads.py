@@ -182,6 +182,31 @@ def test_two_at_once_on_one_upload(service):
     assert offset_of(api, url) == 100_000
 
 
+def test_an_upload_goes_on_at_another_api(service, media, tmp_path):
+    """Behind a balancer no two requests need to meet the same process."""
+    from conftest import Api
+    data = media.video.read_bytes()
+    with Api(tmp_path / "second", service.redis.url, service.store) as second:
+        until(lambda: second.ops.get("/readyz").status_code == 200, what="ready")
+        url = begin(service.api, len(data))
+        head = (f"PATCH {url} HTTP/1.1\r\nHost: x\r\nUpload-Offset: 0\r\nContent-Type: application/offset+octet-stream\r\n"
+                f"Content-Length: 1000\r\n\r\n").encode()
+        with wire.open_socket(service.api.base) as sock:
+            sock.sendall(head + data[:500])
+            until(lambda: service.redis.command("KEYS", "{q}:lock:*" + url.split("/")[-1]), what="locked")
+            assert append(second, url, 0, data).status_code == 409
+            sock.sendall(data[500:1000])
+            assert wire.read_answer(sock).status == 204
+        assert offset_of(second, url) == 1000
+        assert append(second, url, 1000, data[1000:2000]).status_code == 204
+        assert append(service.api, url, 2000, data[2000:]).status_code == 204
+        reference = begin(second, media.reference.stat().st_size)
+        assert append(service.api, reference, 0, media.reference.read_bytes()).status_code == 204
+        job = second.request("POST", "/jobs", json={"video": {"upload_id": url.split("/")[-1]},
+                                                    "reference": [{"upload_id": reference.split("/")[-1]}]})
+        assert job.status_code == 202 and job.json()["input"]["video"]["sha256"] == media.video_sha256
+
+
 def test_equal_files_of_one_key_are_stored_once(fresh, media, tmp_path):
     """A second job's inputs are second names of the first one's; either may go."""
     lines = "".join(f"{n} {hashlib.sha256(('secret-' + n).encode()).hexdigest()} submit,read\n" for n in ("anna", "bert"))
