@@ -1,6 +1,10 @@
 // networks.cc - one step of the transformer, one encode and decode of the VAE, on generated weights. Does what standard
 // input says, a word a line, and answers with seconds and a checksum, so that tools/bench can run a peer in turn:
-//   transformer | encode | decode
+//   transformer | encode | decode | segment
+// A segment is what one segment of a shot asks of the networks: lines and reference encoded, SketchDiT and transformer
+// for every step with guidance, the latents decoded. Noise is one tensor that is the same every time.
+#include "longanimation/scheduler.h"
+#include "longanimation/sketch_dit.h"
 #include "longanimation/transformer.h"
 #include "longanimation/vae.h"
 #include "nn/host_memory.h"
@@ -37,6 +41,63 @@ void timed(const std::function<at::Tensor()> &body)
     std::fflush(stdout);
 }
 
+class SegmentBench
+{
+  public:
+    SegmentBench(const Json &setup, const mdl::Fill &fill)
+        : weights_(fill.weights({})), vae_(mdl::VaeConfig::parse(setup["vae"]), weights_),
+          net_(mdl::DitConfig::parse(setup["transformer"]), weights_),
+          sketch_(mdl::DitConfig::parse(setup["sketch_dit"]), weights_),
+          scheduler_(mdl::SchedulerConfig::parse(setup["scheduler"]), setup["steps"])
+    {
+        const int64_t frames = setup["frames"], height = setup["height"], width = setup["width"];
+        const int64_t channels = vae_.config().latent_channels, ratio = vae_.config().spatial_ratio();
+        const auto &c = net_.config();
+        lines_ = fill.input("lines", {1, 3, frames, height, width}, 0.5);
+        picture_ = fill.input("picture", {1, 3, 1, height, width}, 0.5);
+        text_ = fill.input("text", {2, c.max_text_tokens, c.text_dim});
+        noise_ = fill.input("noise", {1, vae_.latents_of(frames) + 1, channels, height / ratio, width / ratio});
+    }
+
+    at::Tensor run() const
+    {
+        const at::Tensor first = mean_of(vae_.encode(picture_)), image = at::zeros_like(noise_);
+        image.narrow(1, 0, 1).copy_(first);
+        const at::Tensor sketch = at::cat({at::cat({first, mean_of(vae_.encode(lines_))}, 1), image}, 2);
+        const at::Tensor t = at::tensor(scheduler_.timesteps(), at::kLong), ofs = at::full({1}, 2.0);
+        const mdl::StepConditioning steps = net_.condition(t, ofs), sketch_steps = sketch_.condition(t, ofs);
+        const at::Tensor text = net_.text_tokens(text_), sketch_text = sketch_.text_tokens(text_);
+        const auto rope = net_.rope(noise_.size(1), noise_.size(3), noise_.size(4), at::kCPU);
+        at::Tensor x = noise_, last;
+        for (int64_t i = 0; i < steps.rows(); i++) {
+            const at::Tensor z = sketch_.forward(twice(sketch), sketch_text, sketch_steps.row(i), rope);
+            const at::Tensor v = net_.forward(twice(at::cat({x, image}, 2)), text, steps.row(i), rope,
+                                              {z, 0.5, mdl::Injection::skip_layer});
+            const at::Tensor guided = v.narrow(0, 0, 1) + (v.narrow(0, 1, 1) - v.narrow(0, 0, 1)) * 6.0;
+            const auto step = scheduler_.dpm(i, guided, x, last, [this] { return noise_; });
+            x = step.sample.to(at::kFloat), last = step.x0;
+        }
+        return vae_.decode(x.narrow(1, 1, x.size(1) - 1).transpose(1, 2) / vae_.config().scaling_factor);
+    }
+
+  private:
+    static at::Tensor mean_of(const at::Tensor &moments)
+    {
+        return mdl::vae_sample(moments, {}).transpose(1, 2);
+    }
+    static at::Tensor twice(const at::Tensor &x)
+    {
+        return x.expand({2, -1, -1, -1, -1});
+    }
+
+    mdl::Weights weights_;
+    const mdl::Vae vae_;
+    const mdl::Transformer net_;
+    const mdl::SketchDit sketch_;
+    const mdl::Scheduler scheduler_;
+    at::Tensor lines_, picture_, text_, noise_;
+};
+
 class Bench
 {
   public:
@@ -52,11 +113,15 @@ class Bench
             timed([this] { return vae().encode(video_); });
         else if (what == "decode")
             timed([this] { return vae().decode(latents_); });
+        else if (what == "segment")
+            timed([this] { return segment_->run(); });
     }
 
     void prepare(const std::string &what)
     {
-        if (what == "transformer") {
+        if (what == "segment") {
+            segment_ = std::make_unique<SegmentBench>(setup_["segment"], fill_);
+        } else if (what == "transformer") {
             const Json &x = setup_["transformer_input"];
             auto weights = fill_.weights({});
             net_ = std::make_unique<mdl::Transformer>(mdl::DitConfig::parse(setup_["transformer"]), weights);
@@ -93,6 +158,7 @@ class Bench
     const mdl::Fill fill_;
     std::unique_ptr<mdl::Transformer> net_;
     std::unique_ptr<mdl::Vae> vae_;
+    std::unique_ptr<SegmentBench> segment_;
     at::Tensor x_, text_, video_, latents_;
     mdl::nn::Rope rope_;
 };
@@ -102,8 +168,9 @@ class Bench
 int main(int argc, char **argv)
 {
     if (argc != 4) {
-        std::fprintf(stderr,
-                     "usage: networks SETUP.json transformer|encode|decode THREADS  (a line on stdin = a run)\n");
+        std::fprintf(
+            stderr,
+            "usage: networks SETUP.json transformer|encode|decode|segment THREADS  (a line on stdin = a run)\n");
         return 2;
     }
     at::set_num_threads(std::atoi(argv[3]));

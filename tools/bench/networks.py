@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times our networks against diffusers': same weights, inputs and threads, in turns, in one run.
 
-usage: python tools/bench/networks.py [--build build] [--threads N] [--repeat N] [--setup FILE] [transformer|encode|decode…]
+usage: python tools/bench/networks.py [--build build] [--threads N] [--repeat N] [--setup FILE] [transformer|encode|decode|segment…]
 Needs torch and diffusers==0.32.0; without them it times ours alone. Per network it prints the best of the repeats in
 seconds, the ratio ours/diffusers, and how far the outputs' mean magnitudes are apart."""
 import argparse
@@ -14,7 +14,8 @@ from pathlib import Path
 
 try:
     import torch
-    from diffusers import AutoencoderKLCogVideoX, CogVideoXTransformer3DModel
+    import diffusers.schedulers.scheduling_dpm_cogvideox as solver
+    from diffusers import AutoencoderKLCogVideoX, CogVideoXDPMScheduler, CogVideoXTransformer3DModel
     from diffusers.models.embeddings import get_3d_rotary_pos_embed
 except ImportError:
     torch = None
@@ -60,6 +61,49 @@ def peer_vae(setup, what):
     return lambda: net._decode(z).sample
 
 
+def peer_segment(setup):
+    """What tests/bench/networks.cc calls a segment. SketchDiT is diffusers' transformer with fewer blocks and a projection of
+    what the last one gives; control goes in by hooks. Its head runs in vain, which is less than a hundredth."""
+    s = setup["segment"]
+    c, vae = s["transformer"], filled(AutoencoderKLCogVideoX(**s["vae"]))
+    net, sketch = (filled(CogVideoXTransformer3DModel(**s[name])) for name in ("transformer", "sketch_dit"))
+    width, control = c["num_attention_heads"] * c["attention_head_dim"], {}
+    zero_conv = weight("zero_conv.weight", (width, width))
+    sketch.transformer_blocks[-1].register_forward_hook(lambda _, __, y: control.update(z=0.5 * (y[0] @ zero_conv.T)))
+    for block in list(net.transformer_blocks)[::2]:
+        block.register_forward_hook(lambda _, __, y: (y[0] + control["z"], y[1]))
+    lines = given("lines", (1, 3, s["frames"], s["height"], s["width"]), 0.5)
+    picture = given("picture", (1, 3, 1, s["height"], s["width"]), 0.5)
+    text = given("text", (2, c["max_text_seq_length"], c["text_embed_dim"]))
+    channels, ratio = s["vae"]["latent_channels"], 2 ** (len(s["vae"]["block_out_channels"]) - 1)
+    noise = given("noise", (1, (s["frames"] - 1) // 4 + 2, channels, s["height"] // ratio, s["width"] // ratio))
+    solver.randn_tensor = lambda *_, **__: noise
+    schedule, ofs = CogVideoXDPMScheduler(**s["scheduler"]), torch.full((1,), 2.0)
+
+    def run():
+        first = vae._encode(picture)[:, :channels].transpose(1, 2)
+        image = torch.cat([first, torch.zeros_like(noise[:, 1:])], 1)
+        drawn = torch.cat([torch.cat([first, vae._encode(lines)[:, :channels].transpose(1, 2)], 1), image], 2)
+        grid, largest = (noise.shape[3] // 2, noise.shape[4] // 2), (c["sample_height"] // 2, c["sample_width"] // 2)
+        rope = get_3d_rotary_pos_embed(c["attention_head_dim"], None, grid, noise.shape[1] // 2, grid_type="slice",
+                                       max_size=largest)
+        schedule.set_timesteps(s["steps"])
+        x, last, back = noise, None, None
+        for t in schedule.timesteps:
+            more = dict(timestep=t.expand(2), ofs=ofs, image_rotary_emb=rope, return_dict=False)
+            sketch(torch.cat([drawn] * 2), text, **more)
+            v = net(torch.cat([torch.cat([x, image], 2)] * 2), text, **more)[0]
+            x, last = schedule.step(v[:1] + 6.0 * (v[1:] - v[:1]), last, t, back, x, return_dict=False)
+            x, back = x.float(), t
+        return vae._decode(x[:, 1:].transpose(1, 2) / vae.config.scaling_factor).sample
+
+    return run
+
+
+PEERS = {"transformer": peer_transformer, "encode": lambda s: peer_vae(s, "encode"), "decode": lambda s: peer_vae(s, "decode"),
+         "segment": peer_segment}
+
+
 class Ours:
     def __init__(self, arguments, what):
         program = Path(arguments.build) / "tests/bench/networks"
@@ -86,7 +130,7 @@ def main():
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--setup", default=str(Path(__file__).with_suffix(".json")))
     parser.add_argument("--alone", action="store_true", help="do not run the peer")
-    parser.add_argument("networks", nargs="*", default=["transformer", "encode", "decode"])
+    parser.add_argument("networks", nargs="*", default=list(PEERS))
     arguments = parser.parse_args()
     setup = json.loads(Path(arguments.setup).read_text())
     beside = torch is not None and not arguments.alone
@@ -95,7 +139,7 @@ def main():
     for what in arguments.networks:
         ours, theirs, apart = [], [], 0.0
         run = Ours(arguments, what)
-        peer = (peer_transformer(setup) if what == "transformer" else peer_vae(setup, what)) if beside else None
+        peer = PEERS[what](setup) if beside else None
         with torch.inference_mode() if beside else nullcontext():
             for n in range(arguments.repeat + 1):  # the first of each warms up
                 a = run()
