@@ -1,8 +1,8 @@
 // shots.cc - whole shots through the pipeline of a model folder: what a frame costs in a short and in a long shot, and
 // what speed "fast" saves and changes.
 //
-//   build/tests/bench/shots [MODEL [STEPS [THREADS]]]      models/tiny_a, 2 steps for lengths and 50 for speed, 1
-//   thread
+//   build/tests/bench/shots [MODEL [STEPS [THREADS [speed]]]]      models/tiny_a, 2 steps for lengths and 50 for speed,
+//   1 thread; with "speed" only that part
 //
 // The shot is drawn: a dark disc with an outline that crosses a white picture. models/tiny_a has random weights: its
 // figures say what the arithmetic costs and how far "fast" is from "exact" there, not how good a picture is.
@@ -181,7 +181,8 @@ int main(int argc, char **argv)
     try {
         Bench bench(folder);
         std::printf("%s, %d threads, float32\n", folder.c_str(), at::get_num_threads());
-        lengths(bench, steps ? steps : 2);
+        if (argc < 5)
+            lengths(bench, steps ? steps : 2);
         speeds(bench, steps ? steps : 50);
     } catch (const std::exception &e) {
         std::fprintf(stderr, "%s\n", e.what());
