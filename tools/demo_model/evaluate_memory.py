@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What the memory of a packaged model is worth, on held-out shots.
 
-usage: tools/demo_model/evaluate_memory.py MODEL SHOTS [--library build/libmodel_shim.so] [--count 50] [--threads 2]
+usage: tools/demo_model/evaluate_memory.py MODEL SHOTS [--library build/libmodel_shim.so] [--count 50] [--jobs 2]
 Shots of 42 frames, two segments. The second one is coloured with the memory and without, from a reference that is the
 first frame: whole, or with its figures (all of them, or some) painted over by the background. The history that the memory
 is shown holds true colours (the frames that the first segment delivers, handed in as a resumed run's history) unless
@@ -11,6 +11,7 @@ lost: pixels whose colour only the history has; known: those whose colour the re
 that are not background. Shares of pixels off the lines with the right colour; intervals are a bootstrap over shots."""
 import argparse
 import json
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -50,12 +51,17 @@ def drawing(regions):
     return np.repeat(np.where(borders(regions), 20, 255).astype(np.uint8)[..., None], 3, 2)
 
 
-def judge(model, shot, number, arguments):
+def judge(job):
+    """A job is (number, file, arguments) -> {(kind of reference, on or off): right and all pixels of NAMES}."""
+    number, file, arguments = job
+    model, shot = Model(arguments.library.resolve(), arguments.model, 1), Shot(file, number)
     frames = shot.regions[:FRAMES]
     lines = np.stack([drawing(larger(f)) for f in frames])
     truth = [shot.colours[f] for f in frames]
     counts = {}
     for kind, reference in references(shot, number).items():
+        if kind not in arguments.kinds:
+            continue
         image = np.asarray(picture(larger(reference), shot.colours))
         begun, state = model.run(lines, image, True, arguments.fusion, stop_after=0)
         past = [begun[i] for i in range(DELIVERED_BEFORE)] if arguments.own_history else truth[:DELIVERED_BEFORE]
@@ -76,6 +82,7 @@ def judge(model, shot, number, arguments):
                 masks = (remembered & ~known, known, known & (frames[i] > shot.background))
                 sums += [v for m in masks for v in ((right & m).sum(), m.sum())]
             counts[kind, name] = sums
+    model.close()
     return counts
 
 
@@ -103,18 +110,20 @@ def main():
     parser.add_argument("shots", type=Path)
     parser.add_argument("--library", type=Path, default=Path("build/libmodel_shim.so"))
     parser.add_argument("--count", type=int, default=50)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--kinds", default="lacking,whole")
     parser.add_argument("--own-history", action="store_true")
     parser.add_argument("--fusion", action="store_true")
     arguments = parser.parse_args()
-    model, rows = Model(arguments.library.resolve(), arguments.model, arguments.threads), []
-    for number, file in enumerate(sorted(arguments.shots.glob("*.npz"))[:arguments.count]):
-        rows.append(judge(model, Shot(file, number), number, arguments))
-        if number % 10 == 9:
-            print(json.dumps({"shots": len(rows), "lacking": table(rows, "lacking")["lost"]}), flush=True)
-    model.close()
-    for kind in ("lacking", "whole"):
-        print(json.dumps({"reference": kind, "shots": len(rows), **table(rows, kind)}), flush=True)
+    arguments.kinds = arguments.kinds.split(",")
+    files = sorted(arguments.shots.glob("*.npz"))[:arguments.count]
+    with ProcessPoolExecutor(arguments.jobs) as pool:
+        rows = []
+        for row in pool.map(judge, [(n, f, arguments) for n, f in enumerate(files)]):
+            rows.append(row)
+            if len(rows) % 4 == 0 or len(rows) == len(files):
+                for kind in arguments.kinds:
+                    print(json.dumps({"reference": kind, "shots": len(rows), **table(rows, kind)}), flush=True)
 
 
 if __name__ == "__main__":

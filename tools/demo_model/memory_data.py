@@ -2,7 +2,6 @@
 
 A shot's first frames are the history, later ones the target. The reference is one of the history's frames with some of
 its figures painted over by the background behind them; their colours are then nowhere but in the history."""
-import math
 
 import torch
 import torch.nn.functional as F

@@ -7,18 +7,17 @@ stopped. OUT gets the weights in half precision and log.jsonl. The recipe and it
 import argparse
 import copy
 import json
-import math
 import random
 import time
 from pathlib import Path
 
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
 import data
 import memory_data
+import memory_lessons
 import memory_networks
 import networks
 import train
@@ -27,7 +26,6 @@ CONFIG = train.CONFIG
 MEMORY = CONFIG["video_encoder"]
 MODULES, PLAIN = ("network", "average", "optimisers"), ("step", "seconds", "place_seconds", "colour_seconds")
 LATENT_STEPS = (999,)
-SUPERVISED_HEADS, HARMONICS, SHARPNESS = 2, 8, 2.5  # heads of the memory module's first layer that are shown where to look
 
 
 class Rememberer(nn.Module):
@@ -63,38 +61,15 @@ class Rememberer(nn.Module):
         return y, states, z, memory
 
 
+def spread(history):
+    """As many frames of it as the memory takes, the last one included."""
+    return history[:, torch.linspace(0, history.shape[1] - 1, MEMORY["global_frames"]).long()]
+
+
 def patches(x):
     """Latents [B,F,C,h,w] -> [B,tokens,C*8] in the order of the networks' tokens."""
     b, f, c, h, w = x.shape
     return x.reshape(b, f // 2, 2, c, h // 2, 2, w // 2, 2).permute(0, 1, 4, 6, 3, 2, 5, 7).flatten(4).flatten(1, 3)
-
-
-def places(rows, columns, device):
-    """Cosines and sines of where the cells of a grid are: [rows*columns, 4*HARMONICS]."""
-    y, x = ((torch.arange(n, device=device) + .5) / n for n in (rows, columns))
-    k = torch.arange(1, HARMONICS + 1, device=device) * math.pi
-    wave = lambda u: torch.cat([(u[:, None] * k).cos(), (u[:, None] * k).sin()], 1)  # noqa: E731
-    return torch.cat([wave(y)[:, None].expand(-1, columns, -1), wave(x)[None].expand(rows, -1, -1)], 2).flatten(0, 1)
-
-
-def query_loss(network, z, shape):
-    """How far the supervised heads' queries are from telling their places (times SHARPNESS: they become logits)."""
-    attention, width, told = network.memory.layers[0][0], network.memory.config["dim_head"], 4 * HARMONICS
-    q = attention.to_q(attention.norm2(z)).float().unflatten(-1, (-1, width))[:, :, :SUPERVISED_HEADS, :told]
-    want = places(shape[3] // 2, shape[4] // 2, z.device).repeat(shape[1] // 2, 1)[None, :, None] * SHARPNESS
-    return ((q - want) ** 2).mean()
-
-
-def key_loss(network, memory, frames):
-    """The same of the keys."""
-    attention, width, told = network.memory.layers[0][0], network.memory.config["dim_head"], 4 * HARMONICS
-    side = MEMORY["clip"]["vision_config"]["image_size"] // MEMORY["clip"]["vision_config"]["patch_size"]
-    k = attention.to_k(attention.norm1(network.memory.key_mapping_0(memory[:, 0, 0]))).float()
-    k = k.unflatten(-1, (-1, width))[:, :, :SUPERVISED_HEADS, :told]
-    first = len(MEMORY["prompt"]["prefix_ids"])
-    k = k[:, first:first + frames * side * side]
-    want = places(side, side, memory.device).repeat(frames, 1)[None, :, None] * SHARPNESS
-    return ((k - want) ** 2).mean()
 
 
 # ---- a start from which information flows ----
@@ -135,7 +110,7 @@ def see_colours_and_places(embeddings):
     position = embeddings.position_embedding.weight.data
     side = round((len(position) - 1) ** .5)
     position.mul_(.1)[:, :n] = 0
-    position[1:, n:n + 4 * HARMONICS] = places(side, side, position.device)
+    position[1:, n:n + 4 * memory_lessons.HARMONICS] = memory_lessons.places(side, side, position.device)
 
 
 def look_one_back(encoder):
@@ -190,26 +165,27 @@ def is_matrix(name, p):
 class Optimisers:
     def __init__(self, network):
         named = list(network.named_parameters())
-        old = lambda n: n.startswith("colouriser.")  # noqa: E731
-        self.muon = {kind: train.Muon([p for n, p in named if is_matrix(n, p) and old(n) == kind]) for kind in (True, False)}
-        rest = [{"params": [p for n, p in named if not is_matrix(n, p) and old(n) == kind], "old": kind}
-                for kind in (True, False)]
+        part = lambda n: next((k for k in ("colouriser", "encoder") if n.startswith(k + ".")), "memory")  # noqa: E731
+        kinds = ("colouriser", "encoder", "memory")
+        self.muon = {k: train.Muon([p for n, p in named if is_matrix(n, p) and part(n) == k]) for k in kinds}
+        rest = [{"params": [p for n, p in named if not is_matrix(n, p) and part(n) == k], "kind": k} for k in kinds]
         self.adam = torch.optim.AdamW(rest, lr=1e-3, betas=(.9, .98), weight_decay=0.0)
 
-    def step(self, lr, lr_old):
+    def step(self, rates):
+        """rates: by part."""
         for group in self.adam.param_groups:
-            group["lr"] = lr_old if group["old"] else lr
+            group["lr"] = rates[group["kind"]]
         self.adam.step()
-        self.muon[True].step(lr_old)
-        self.muon[False].step(lr)
+        for kind, muon in self.muon.items():
+            muon.step(rates[kind])
 
     def state_dict(self):
-        return {"adam": self.adam.state_dict(), "muon": {str(k): m.momentum for k, m in self.muon.items()}}
+        return {"adam": self.adam.state_dict(), "muon": {k: m.momentum for k, m in self.muon.items()}}
 
     def load_state_dict(self, state):
         self.adam.load_state_dict(state["adam"])
         for kind, muon in self.muon.items():
-            for shape, momentum in state["muon"][str(kind)].items():
+            for shape, momentum in state["muon"][kind].items():
                 muon.momentum[shape].copy_(momentum)
 
 
@@ -231,6 +207,7 @@ def validate(network, items, scale, table):
                 step, generator = torch.full((b,), t), torch.Generator().manual_seed(1)
                 a = table[t]
                 noisy = a.sqrt() * x0 + (1 - a).sqrt() * torch.randn(x0.shape, generator=generator)
+                history = spread(history)
                 for name, past in (("on", history), ("off", None)):
                     with torch.autocast(x0.device.type, torch.bfloat16):
                         y = network(noisy, image, sketch, step, past)[0]
@@ -250,8 +227,7 @@ def losses(network, item, scale, table, remember, weights):
     weight = torch.ones(1, x0.shape[1], 1, 1, 1)
     weight[:, 0] = .4
     if remember:
-        keep = random.choice((2, 3, 4, 6))
-        history = history[:, torch.linspace(0, history.shape[1] - 1, keep).long()]
+        history = spread(history)
         weight = weight * (1 + 4 * lost)
     with torch.autocast(x0.device.type, torch.bfloat16):
         y, states, z, memory = network(train.noised(x0, t, table), image, sketch, t, history if remember else None)
@@ -260,118 +236,11 @@ def losses(network, item, scale, table, remember, weights):
             guess = network.guess(states).float()
             parts["guess"] = ((guess - patches(x0)) ** 2 * patches((weight * torch.ones_like(x0)))).mean()
             if weights["place"] > 0:
-                parts["place_q"], parts["place_k"] = query_loss(network, z, x0.shape), key_loss(network, memory, keep)
+                parts["place_q"] = memory_lessons.query_loss(network, z, x0.shape)
+                parts["place_k"] = memory_lessons.key_loss(network, memory, history.shape[1])
     total = parts["main"] + weights["guess"] * parts.get("guess", 0) + weights["place"] * (
         parts.get("place_q", 0) + parts.get("place_k", 0))
     return total, {k: v.item() for k, v in parts.items()}
-
-
-def learn_places(state, pool, minutes, log):
-    """SketchDiT learns to tell where in the picture a token is, and otherwise stays as it was."""
-    network, c, clock = state["network"], state["network"].colouriser, train.Clock(state["place_seconds"])
-    sketch, attention = c.sketch_dit, network.memory.layers[0][0]
-    before = copy.deepcopy(sketch).requires_grad_(False)
-    named = [(n, p) for n, p in sketch.named_parameters()]
-    muon = train.Muon([p for n, p in named if train.is_matrix(n, p)] + [attention.to_q.weight])
-    adam = torch.optim.AdamW([p for n, p in named if not train.is_matrix(n, p)] + list(attention.norm2.parameters()),
-                             lr=1e-3, betas=(.9, .98), weight_decay=0.0)
-    sums, step = {}, 0
-    while clock.seconds() < minutes * 60:
-        lr = train.rate(step, clock.seconds() / (minutes * 60), 1.5e-3, 30, .5)
-        if step % 12 == 0:
-            pool.fill(1)
-        item = pool.draw()
-        b = len(item.colour)
-        _, image, lines, _, _ = item.inputs(state["scale"], torch.rand(b) < .5, torch.full((b,), True))
-        t = torch.where(torch.rand(b) < .25, 999, (1000 * torch.rand(b).sqrt()).long().clamp(0, 999))
-        f, h, w = image.shape[1], image.shape[3], image.shape[4]
-        rope, x = networks.rope_tables(f // 2, h // 2, w // 2, c.head, "cpu"), torch.cat([lines, image], 2)
-        text = torch.zeros(b, c.config["max_text_seq_length"], c.config["text_embed_dim"])
-        with torch.autocast("cpu", torch.bfloat16):
-            z = sketch(x, text, t, rope)
-            with torch.no_grad():
-                was = before(x, text, t, rope).float()
-            query = query_loss(network, z, image.shape)
-        change = ((z.float() - was) ** 2).mean() / (was ** 2).mean()
-        (query + 10 * change).backward()
-        for group in adam.param_groups:
-            group["lr"] = lr
-        trained = [p for n, p in named] + [attention.to_q.weight, *attention.norm2.parameters()]
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        for p in trained:
-            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
-        adam.step()
-        muon.step(lr)
-        network.zero_grad(set_to_none=True)
-        for k, v in (("place_q", query), ("change", change)):
-            sums.setdefault(k, []).append(v.item())
-        step += 1
-        if step % 50 == 0:
-            log(stage="place", step=step, seconds=round(clock.seconds()), pool=pool.made,
-                **{k: round(sum(v) / len(v), 4) for k, v in sums.items()})
-            sums = {}
-    state["place_seconds"] = clock.seconds()
-    state["average"].load_state_dict(network.state_dict())
-
-
-def quarters(pictures, patch):
-    """Pictures [B,F,3,s,s] -> mean colours of the four quarters of each patch [B,F*patches,12]."""
-    b, f, _, side, _ = pictures.shape
-    cells, n = F.avg_pool2d(pictures.flatten(0, 1), patch // 2), side // patch
-    return cells.unflatten(-1, (n, 2)).unflatten(-3, (n, 2)).permute(0, 2, 4, 1, 3, 5).reshape(b, f * n * n, 12)
-
-
-def learn_colours(state, shots, minutes, log):
-    """The encoder and the memory module's way in learn to carry the colours of each patch, and the keys its place."""
-    network, clock, patch = state["network"], train.Clock(state["colour_seconds"]), MEMORY["clip"]["vision_config"]["patch_size"]
-    memory, image = network.memory, MEMORY["clip"]["vision_config"]["image_size"]
-    inner = CONFIG["memory"]["heads"] * CONFIG["memory"]["dim_head"]
-    heads = nn.ModuleList([nn.Linear(inner, 12) for _ in range(memory.depth)])
-    ways = [m for i in range(memory.depth) for m in (
-        getattr(memory, f"key_mapping_{i}"), getattr(memory, f"value_mapping_{i}"), memory.layers[i][0].norm1,
-        memory.layers[i][0].to_k, memory.layers[i][0].to_v)]
-    named = [(n, p) for module in (network.encoder, *ways) for n, p in module.named_parameters()]
-    matrices = [p for n, p in named if p.ndim == 2 and "embed" not in n]
-    muon = train.Muon(matrices)
-    adam = torch.optim.AdamW([p for n, p in named if not (p.ndim == 2 and "embed" not in n)] + list(heads.parameters()),
-                             lr=1e-3, betas=(.9, .98), weight_decay=0.0)
-    trained, sums, step = [p for _, p in named] + list(heads.parameters()), {}, 0
-    first = len(MEMORY["prompt"]["prefix_ids"])
-    while clock.seconds() < minutes * 60:
-        lr = train.rate(step, clock.seconds() / (minutes * 60), 3e-3, 20, .5)
-        frames, count = random.choice(((1, 9), (2, 5), (3, 4)))
-        which = torch.randint(0, len(shots), (count,))
-        regions = shots.pick(which, torch.randint(0, shots.frames, (count, frames)))
-        pictures = data.paint(regions, shots.groups[which], data.palettes(count, regions.device)).transpose(1, 2)
-        pictures = memory_data.encoder_pixels(pictures, image).float() / 127.5 - 1
-        with torch.autocast("cpu", torch.bfloat16):
-            rows = network.encoder.remember(network.encoder.visual_tokens(pictures))
-            key = key_loss(network, rows, frames)
-            want, colour = quarters(pictures, patch), 0.0
-            for i, head in enumerate(heads):
-                v = memory.layers[i][0]
-                v = v.to_v(v.norm1(getattr(memory, f"value_mapping_{i}")(rows[:, 1, i])))
-                told = head(v[:, first:first + want.shape[1]]).float()
-                colour = colour + ((told - want) ** 2).mean() / want.var() / len(heads)
-        (colour + .1 * key).backward()
-        for group in adam.param_groups:
-            group["lr"] = lr
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        for p in trained:
-            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
-        adam.step()
-        muon.step(lr)
-        network.zero_grad(set_to_none=True)
-        heads.zero_grad(set_to_none=True)
-        for k, v in (("unexplained", colour), ("place_k", key)):
-            sums.setdefault(k, []).append(v.item())
-        step += 1
-        if step % 50 == 0:
-            log(stage="colour", step=step, seconds=round(clock.seconds()),
-                **{k: round(sum(v) / len(v), 4) for k, v in sums.items()})
-            sums = {}
-    state["colour_seconds"] = clock.seconds()
-    state["average"].load_state_dict(network.state_dict())
 
 
 def run(state, pool, held_out, arguments, log):
@@ -386,7 +255,7 @@ def run(state, pool, held_out, arguments, log):
         fill_seconds += time.monotonic() - started
         lr = train.rate(step, progress, arguments.rate, 60, .55)
         remember = step % 8 != 7
-        place = max(0.0, 1 - progress / .5) * .1
+        place = .1 if progress < .5 else .03
         started = time.monotonic()
         loss, parts = losses(network, pool.draw(), state["scale"], table, remember, {"guess": .3, "place": place})
         loss.backward()
@@ -395,7 +264,8 @@ def run(state, pool, held_out, arguments, log):
             if p.grad is None:
                 p.grad = torch.zeros_like(p)
         if torch.isfinite(norm):
-            state["optimisers"].step(lr, lr * arguments.old_share)
+            state["optimisers"].step({"memory": lr, "encoder": lr * arguments.encoder_share,
+                                      "colouriser": lr * arguments.old_share})
         for p in parameters:
             p.grad = None
         keep = min(.995, (step + 1) / (step + 10))
@@ -461,6 +331,7 @@ def main():
     parser.add_argument("--uses", type=int, default=4, help="training steps per new batch of encoded samples")
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--old-share", type=float, default=.2, help="rate of the trained networks, as a share")
+    parser.add_argument("--encoder-share", type=float, default=.1, help="rate of the video encoder, as a share")
     parser.add_argument("--plan", default="[[2,25,2.0,false],[4,9,2.0,false],[1,25,2.0,true],[2,9,2.0,true]]",
                         help="kinds of batches: count, frames, zoom, video or stills")
     arguments = parser.parse_args()
@@ -504,12 +375,12 @@ def main():
     torch.manual_seed(1000 + state["step"])
     random.seed(state["step"])
     if state["colour_seconds"] < arguments.colour_minutes * 60:
-        learn_colours(state, shots, arguments.colour_minutes, log)
+        memory_lessons.learn_colours(state, shots, arguments.colour_minutes, log)
         checkpoint()
     pool = Pool(vae, shots, arguments.pool, plan, arguments.work / "pool")
     pool.fill(max(0, 12 - pool.made))
     if state["place_seconds"] < arguments.place_minutes * 60:
-        learn_places(state, pool, arguments.place_minutes, log)
+        memory_lessons.learn_places(state, pool, arguments.place_minutes, log)
         checkpoint()
     run(state, pool, held_out, arguments, log)
     checkpoint()
