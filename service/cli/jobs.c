@@ -195,7 +195,7 @@ int cli_list(int argc, char **argv)
         cli_complain(&e);
         status = CLI_USAGE;
     } else if (status < 0) {
-        status = list_pages(&l, &r, &e) == 0 ? CLI_DONE : remote_exit_of(&e);
+        status = list_pages(&l, &r, &e) == 0 ? CLI_DONE : remote_exit_of_question(&e);
         if (status != CLI_DONE)
             cli_complain(&e);
         remote_close(&r);

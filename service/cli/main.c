@@ -1,5 +1,6 @@
 /* longanim: `longanim COMMAND …`. A command is one row here and one file beside. */
 #include "base/log.h"
+#include "base/version.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "engine/model_lib.h"
@@ -45,6 +46,10 @@ int main(int argc, char **argv)
             return main(3, (char *[]){argv[0], argv[2], "--help", NULL});
         help(argc > 1 ? stdout : stderr);
         return argc > 1 ? CLI_DONE : CLI_USAGE;
+    }
+    if (strcmp(name, "--version") == 0) {
+        printf("longanim %s\n", LONGANIM_VERSION);
+        return CLI_DONE;
     }
     for (int i = 0; i < COMMANDS; i++) {
         if (strcmp(name, commands[i].name) != 0)

@@ -125,7 +125,7 @@ static int parity(const struct cli_args *a)
         if (cli_interrupted())
             return CLI_INTERRUPTED;
         cli_complain(&e);
-        return CLI_FAILED;
+        return e.code == ERR_params_invalid ? CLI_USAGE : CLI_FAILED;
     }
     printf("%d passed, %d failed, %d skipped\n", passed, failed, skipped);
     return failed > 0 ? CLI_FAILED : CLI_DONE;

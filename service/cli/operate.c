@@ -64,7 +64,7 @@ int operate_run(const struct cli_usage *usage, int argc, char **argv, const stru
         status = CLI_DONE;
         if (verb->run(&r, a.rest + 1, names, user, &e) != 0) {
             cli_complain(&e);
-            status = remote_exit_of(&e);
+            status = remote_exit_of_question(&e);
         }
         remote_close(&r);
     }

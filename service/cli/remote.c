@@ -169,3 +169,9 @@ int remote_exit_of(const struct err *e)
             return CLI_REFUSED;
     return err_info(e->code)->class == ERR_CLASS_MEDIA ? CLI_REFUSED : CLI_FAILED;
 }
+
+int remote_exit_of_question(const struct err *e)
+{
+    int status = remote_exit_of(e);
+    return status == CLI_REFUSED ? CLI_USAGE : status;
+}

@@ -37,6 +37,8 @@ int remote_verdict(const json_t *job);
 
 /* The exit status for an error of the server or of the way to it. */
 int remote_exit_of(const struct err *e);
+/* The same for a command that sends no input: what the server refuses then is how it was used. */
+int remote_exit_of_question(const struct err *e);
 
 /* watch.c: follows a job to its end; the exit status. */
 int cli_follow(struct remote *r, const char *id);

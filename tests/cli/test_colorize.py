@@ -182,6 +182,7 @@ def test_the_tiny_model_colours_a_shot(tmp_path):
     (["paint", "--lines", "x", "--proposal", "x", "--reference", "x", "--out", "x.mp4", "--line-color", "red"], "#rrggbb"),
     (["paint", "--lines", "x", "--proposal", "x", "--reference", "x", "--out", "x.mp4", "--trace-lines", "pink"], "red, green"),
     (["status", "--device", "cpu", "x"], "--device"),
+    (["parity", "--device", "odd", "."], "device"),
 ])
 def test_wrong_usage_is_2_and_says_what(arguments, says):
     done = longanim(*arguments)
@@ -195,6 +196,11 @@ def test_help_is_there_for_everything():
     for command in commands:
         done = longanim(command, "--help")
         assert done.returncode == 0 and f"usage: longanim {command}" in done.stdout, command
+
+
+def test_the_version_is_told():
+    done = longanim("--version")
+    assert done.returncode == 0 and done.stdout.startswith("longanim 0.")
 
 
 def test_a_model_that_there_is_not_is_wrong_usage(tmp_path):
