@@ -32,7 +32,7 @@ def test_finished_segments_and_a_preview_come_before_the_end(fresh, media, long_
     service = fresh()
     service.worker(MODEL)
     api = service.api
-    job = api.submit(long_video, media.reference)["id"]
+    job = api.submit(long_video, media.reference, {"output": {"snap": "none"}})["id"]
     refused = api.problem("GET", f"/jobs/{job}/preview", 409, "result_not_ready")
     assert refused["retryable"]
     etas, began = [], datetime.now(timezone.utc)
@@ -65,7 +65,7 @@ def test_a_client_that_goes_away_cancels_nothing(fresh, media, long_video):
     service = fresh()
     service.worker(MODEL)
     api = service.api
-    job = api.submit(long_video, media.reference)["id"]
+    job = api.submit(long_video, media.reference, {"output": {"snap": "none"}})["id"]
     with requests.get(f"{api.base}/jobs/{job}/events", stream=True, timeout=10) as events:
         next(events.iter_lines())
     with pytest.raises(requests.RequestException):
