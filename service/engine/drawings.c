@@ -23,6 +23,13 @@ void drawings_fini(struct drawings *d)
     *d = (struct drawings){.wanted = false};
 }
 
+void drawings_end(struct drawings *d)
+{
+    free(d->first);
+    d->first = NULL;
+    d->wanted = false;
+}
+
 static int note(struct drawings *d, bool held, struct err *e)
 {
     if (d->count == d->capacity) {

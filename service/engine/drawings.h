@@ -22,7 +22,8 @@ struct drawings {
 void drawings_init(struct drawings *d, const struct job_params *p, const struct media_info *info);
 void drawings_fini(struct drawings *d);
 
-/* Every frame of the input, in order. */
+/* Every frame of the input, in order; then drawings_end, which keeps what was found and gives the picture back. */
 int drawings_offer(struct drawings *d, const struct media_frame *f, struct err *e);
+void drawings_end(struct drawings *d);
 
 #endif

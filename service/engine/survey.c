@@ -143,6 +143,7 @@ static int survey_video(struct engine__run *r, struct err *e)
     }
     int64_t began_ms = clock_mono_ms();
     failed = survey_frames(r, reader, rgb, prints, e);
+    drawings_end(&r->drawings);
     r->survey_ms = clock_mono_ms() - began_ms;
     if (!failed && prints)
         failed = engine__expose(r, prints, e);
