@@ -58,6 +58,9 @@ static void try_timesheet(const uint8_t *data, size_t size)
     for (int32_t frames = 1; frames <= 4; frames++)
         if (exposure_init(&x, &t, frames, names, &e) == 0) {
             check_exposure(&x);
+            if (exposure_drop_hidden(&x, &e) != 0 || x.kept < 1)
+                abort();
+            check_exposure(&x);
             exposure_fini(&x);
         } else {
             must_be_refused_as(&e, "timesheet");
