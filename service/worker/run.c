@@ -169,7 +169,8 @@ static enum step report(struct run *r, const char *as, end_fn end, enum queue_en
 {
     log_event_to(&r->notes, LOG_DEBUG, "job.ends", "job", "s", r->lease.job_id, "as", "s", as, "ms", "i",
                  clock_wall_ms() - r->began_ms, NULL);
-    run_upload_notes(r);
+    if (lease_order(r->w->lease) != LEASE_LOST) /* else the job may be gone, and this would be left over */
+        run_upload_notes(r);
     for (int64_t pause_ms = PAUSE_MIN_MS;; pause_ms = pause_ms < PAUSE_MAX_MS ? pause_ms * 2 : PAUSE_MAX_MS) {
         struct err e = {0};
         if (end(r, out, &e) == 0)
