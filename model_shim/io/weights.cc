@@ -69,6 +69,16 @@ std::map<std::string, std::string> read_index(const std::string &path)
     return files;
 }
 
+// Integers would become numbers of another meaning.
+at::Tensor weight_of(const Safetensors &file, const std::string &name)
+{
+    const at::Tensor stored = file.tensor(name);
+    if (!stored.is_floating_point())
+        throw Error(MDL_EWEIGHTS,
+                    "\"" + name + "\" is stored as " + c10::toString(stored.scalar_type()) + ", no type of weights");
+    return stored;
+}
+
 } // namespace
 
 std::string weights_find(const std::string &path, const std::vector<std::string> &stems)
@@ -131,7 +141,7 @@ void Weights::add_file(const std::string &file, const std::map<std::string, std:
                 continue;
             }
         }
-        items_.emplace(name, Item{entry.shape, [opened, name = name] { return opened->tensor(name); }});
+        items_.emplace(name, Item{entry.shape, [opened, name = name] { return weight_of(*opened, name); }});
     }
 }
 

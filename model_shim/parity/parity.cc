@@ -84,7 +84,11 @@ class Walk
         report_.begin(kind, name, path.parent_path());
         for (const ParityKind *row = parity_kinds; row->kind; row++)
             if (kind == row->kind) {
+                const ParityCounts before = report_.counts();
                 report_.attempt("run", [&] { row->run(golden, report_); });
+                const ParityCounts &now = report_.counts();
+                if (now.passed + now.failed + now.skipped == before.passed + before.failed + before.skipped)
+                    report_.same("run", false, "the file holds nothing to check");
                 return;
             }
         report_.skip("kind", "unknown kind");

@@ -154,6 +154,14 @@ void stored_types_become_the_type_of_computing(void **)
     }
 }
 
+void integers_are_no_weights(void **)
+{
+    maker::Folder folder;
+    folder.put("model.safetensors", file("{" + entry("a", "I16", "[2]", 0, 4) + "}", std::string(4, '\0')));
+    Weights w = Weights::open(folder.path(), stems, {});
+    contains(error_of([&] { w.get("a", {2}); }), "\"a\" is stored as Short");
+}
+
 void a_stored_type_that_fits_is_not_copied(void **)
 {
     maker::Folder folder;
@@ -195,6 +203,7 @@ int main()
         cmocka_unit_test(a_missing_shard_is_named),
         cmocka_unit_test(every_problem_is_named_at_once),
         cmocka_unit_test(stored_types_become_the_type_of_computing),
+        cmocka_unit_test(integers_are_no_weights),
         cmocka_unit_test(a_stored_type_that_fits_is_not_copied),
         cmocka_unit_test(the_meta_device_checks_without_reading),
         cmocka_unit_test(an_unclear_folder_is_refused),

@@ -57,6 +57,12 @@ void a_cut_golden_is_a_failure(void **)
         expect(run_text(whole.substr(0, n)), 0, 1, 0);
 }
 
+void a_golden_without_cases_is_a_failure(void **)
+{
+    expect(run_text(R"({"kind": "plan", "cases": {}})"), 0, 1, 0);
+    expect(run_text(R"({"kind": "cogvideox.rope"})"), 0, 1, 0);
+}
+
 void an_unknown_kind_is_skipped(void **)
 {
     expect(run_text("{\"kind\":\"cogvideox.unheard_of\"}"), 0, 0, 1);
@@ -156,6 +162,7 @@ int main()
     at::set_num_threads(1);
     const CMUnitTest tests[] = {
         cmocka_unit_test(a_cut_golden_is_a_failure),
+        cmocka_unit_test(a_golden_without_cases_is_a_failure),
         cmocka_unit_test(an_unknown_kind_is_skipped),
         cmocka_unit_test(a_file_without_a_kind_is_a_failure_when_asked_for),
         cmocka_unit_test(bent_goldens_are_failures),
