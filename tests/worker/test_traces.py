@@ -114,12 +114,12 @@ def test_a_collector_that_refuses_is_asked_again(traced, collector):
 
 
 def test_a_collector_that_sleeps_delays_nobody_and_what_is_too_much_is_dropped(traced, collector):
-    collector.delay = 4.0
+    collector.delay, collector.refusals = 4.0, 9  # each batch takes it a quarter of a minute
     began = time.monotonic()
-    for _ in range(3000):
+    for _ in range(4000):
         assert traced.get("/v1/capabilities").status_code == 200
-    assert time.monotonic() - began < 30
-    until(lambda: traced.events("trace.dropped"), 20, "some are dropped, and it is said")
+    assert time.monotonic() - began < 40
+    until(lambda: traced.events("trace.dropped"), 40, "some are dropped, and it is said")
     collector.delay = 0.0
 
 
