@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,8 +21,8 @@ struct scripted_http {
     pthread_t thread;
 };
 
-/* Reads a request: head, then as many bytes as Content-Length says. */
-static inline void scripted_http_read(int fd, char *into, size_t size)
+/* Reads a request: head, then as many bytes as Content-Length says, or as there is room for. Returns their number. */
+static inline size_t scripted_http_read(int fd, char *into, size_t size)
 {
     size_t used = 0;
     for (;;) {
@@ -30,14 +31,24 @@ static inline void scripted_http_read(int fd, char *into, size_t size)
         const char *length = strcasestr(into, "content-length:");
         size_t body = end && length && length < end ? (size_t)strtoul(length + 15, NULL, 10) : 0;
         if (end && (used >= (size_t)(end + 4 - into) + body || used + 1 >= size))
-            return;
+            return used;
         ssize_t got = recv(fd, into + used, size - 1 - used, 0);
         if (got <= 0)
-            return;
+            return used;
         used += (size_t)got;
         if (end && strcasestr(into, "expect: 100-continue") && used == (size_t)(end + 4 - into))
-            return;
+            return used;
     }
+}
+
+/* Takes what still comes of a body that was too long to keep: a connection closed over unread bytes is reset, and the
+ * client may lose the answer. */
+static inline void scripted_http_drain(int fd)
+{
+    char waste[65536];
+    struct pollfd coming = {.fd = fd, .events = POLLIN};
+    while (poll(&coming, 1, 1000) > 0 && recv(fd, waste, sizeof waste, 0) > 0)
+        ;
 }
 
 static inline void *scripted_http_run(void *user)
@@ -48,10 +59,13 @@ static inline void *scripted_http_run(void *user)
         int fd = accept(s->listener, NULL, NULL);
         if (fd < 0)
             break;
-        scripted_http_read(fd, s->served < 8 ? s->requests[s->served] : rest, sizeof rest);
+        char *request = s->served < 8 ? s->requests[s->served] : rest;
+        size_t used = scripted_http_read(fd, request, sizeof rest);
         const char *answer = s->answers[s->served];
         if (send(fd, answer, strlen(answer), MSG_NOSIGNAL) < 0)
             perror("scripted_http");
+        if (used + 1 >= sizeof rest)
+            scripted_http_drain(fd);
         close(fd);
     }
     return NULL;
