@@ -219,7 +219,8 @@ def validate(network, items, scale, table):
     return {k: round(sum(v) / len(v), 4) for k, v in sums.items()}
 
 
-def losses(network, item, scale, table, remember, weights):
+def losses(network, teacher, item, scale, table, remember, weights):
+    """teacher: the colouriser as it was, whose answers are the target where nothing is remembered."""
     x0, image, sketch, history, lost = item.inputs(
         scale, torch.rand(len(item.colour)) < (.75 if remember else .3), torch.rand(len(item.colour)) < .8)
     b = len(x0)
@@ -230,21 +231,27 @@ def losses(network, item, scale, table, remember, weights):
         history = spread(history)
         weight = weight * (1 + 4 * lost)
     with torch.autocast(x0.device.type, torch.bfloat16):
-        y, states, z, memory = network(train.noised(x0, t, table), image, sketch, t, history if remember else None)
+        noisy = train.noised(x0, t, table)
+        y, states, z, memory = network(noisy, image, sketch, t, history if remember else None)
         parts = {"main": ((y.float() - x0) ** 2 * weight).mean()}
+        if not remember:
+            with torch.no_grad():
+                was = teacher(noisy, image, sketch, t).float()
+            parts["change"] = ((y.float() - was) ** 2 * weight).mean()
         if remember:
             guess = network.guess(states).float()
             parts["guess"] = ((guess - patches(x0)) ** 2 * patches((weight * torch.ones_like(x0)))).mean()
             if weights["place"] > 0:
                 parts["place_q"] = memory_lessons.query_loss(network, z, x0.shape)
                 parts["place_k"] = memory_lessons.key_loss(network, memory, history.shape[1])
-    total = parts["main"] + weights["guess"] * parts.get("guess", 0) + weights["place"] * (
+    total = parts["main"] + 4 * parts.get("change", 0) + weights["guess"] * parts.get("guess", 0) + weights["place"] * (
         parts.get("place_q", 0) + parts.get("place_k", 0))
     return total, {k: v.item() for k, v in parts.items()}
 
 
 def run(state, pool, held_out, arguments, log):
     network, average, table = state["network"], state["average"], networks.alphas()
+    teacher = load_colouriser(arguments.trained).requires_grad_(False).eval()
     parameters, clock, limit = list(network.parameters()), train.Clock(state["seconds"]), arguments.minutes * 60
     called, saved, sums, step_seconds, fill_seconds = time.monotonic(), time.monotonic(), {}, 0.0, 0.0
     while clock.seconds() < limit and time.monotonic() - called < arguments.stop_after:
@@ -254,10 +261,10 @@ def run(state, pool, held_out, arguments, log):
             pool.fill(1)
         fill_seconds += time.monotonic() - started
         lr = train.rate(step, progress, arguments.rate, 60, .55)
-        remember = step % 8 != 7
+        remember = step % arguments.off_every != arguments.off_every - 1
         place = .1 if progress < .5 else .03
         started = time.monotonic()
-        loss, parts = losses(network, pool.draw(), state["scale"], table, remember, {"guess": .3, "place": place})
+        loss, parts = losses(network, teacher, pool.draw(), state["scale"], table, remember, {"guess": .3, "place": place})
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         for p in parameters:
@@ -331,6 +338,7 @@ def main():
     parser.add_argument("--uses", type=int, default=4, help="training steps per new batch of encoded samples")
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--old-share", type=float, default=.2, help="rate of the trained networks, as a share")
+    parser.add_argument("--off-every", type=int, default=2, help="every how many steps one is without a memory")
     parser.add_argument("--encoder-share", type=float, default=.1, help="rate of the video encoder, as a share")
     parser.add_argument("--plan", default="[[2,25,2.0,false],[4,9,2.0,false],[1,25,2.0,true],[2,9,2.0,true]]",
                         help="kinds of batches: count, frames, zoom, video or stills")
