@@ -56,7 +56,7 @@ def test_dead_letters(site):
     assert "job_not_failed" in site.run("dead", "purge", jobs[0], status=1)
     assert site.run("dead", "purge", jobs[2]) == f"{jobs[2]} purged\n"
     assert site.state(jobs[2]) == 410
-    site.run("dead", "purge", status=3)
+    site.run("dead", "purge", status=2)
     assert "open" in site.run("queue", "resume", "null")
     until(lambda: site.state(jobs[0]) == "failed", 30, "tried again")
 
