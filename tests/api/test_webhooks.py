@@ -204,9 +204,9 @@ def test_what_was_due_when_redis_was_lost_is_told_and_nothing_else(fresh, media)
 def test_deliveries_that_are_due_while_redis_is_away_are_made_when_it_is_back(fresh, media):
     service = fresh(webhook_allow_private=1)
     with Receiver(500, 204) as receiver:
-        create(service.api, receiver.url)
+        hook = create(service.api, receiver.url)
         end_a_job(service.api, media)
-        until(lambda: len(receiver.got) == 1, what="refused once")
+        until(lambda: deliveries(service.api, hook), what="refused once, and that noted")
         service.redis.kill()
         time.sleep(6)  # the second try falls due
         assert len(receiver.got) == 1
