@@ -13,7 +13,6 @@
 
 /* Every function of model.h and train.h that the service calls; the table, the loader and its checks come from this
  * list. */
-/* clang-format off */
 #define MODEL_LIB_TABLE(X)                                                                                             \
     X(abi)                                                                                                             \
     X(version)                                                                                                         \
@@ -33,7 +32,6 @@
     X(train_run)                                                                                                       \
     X(train_export)                                                                                                    \
     X(train_close)
-/* clang-format on */
 
 struct model_lib {
     void *handle; /* NULL = not open */

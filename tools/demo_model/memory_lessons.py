@@ -46,6 +46,17 @@ def key_loss(network, memory, frames):
     return ((k[:, :, :SUPERVISED_HEADS, :told] - want) ** 2).mean()
 
 
+def update(adam, muon, lr, trained):
+    """A step of both optimisers; what no loss reached has a gradient of zero."""
+    for group in adam.param_groups:
+        group["lr"] = lr
+    torch.nn.utils.clip_grad_norm_(trained, 1.0)
+    for p in trained:
+        p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+    adam.step()
+    muon.step(lr)
+
+
 def learn_places(state, pool, minutes, log):
     """SketchDiT learns to tell where in the picture a token is, and otherwise stays as it was."""
     network, c, clock = state["network"], state["network"].colouriser, train.Clock(state["place_seconds"])
@@ -55,7 +66,7 @@ def learn_places(state, pool, minutes, log):
     muon = train.Muon([p for n, p in named if train.is_matrix(n, p)] + [attention.to_q.weight])
     adam = torch.optim.AdamW([p for n, p in named if not train.is_matrix(n, p)] + list(attention.norm2.parameters()),
                              lr=1e-3, betas=(.9, .98), weight_decay=0.0)
-    sums, step = {}, 0
+    trained, sums, step = [p for _, p in named] + [attention.to_q.weight, *attention.norm2.parameters()], {}, 0
     while clock.seconds() < minutes * 60:
         lr = train.rate(step, clock.seconds() / (minutes * 60), 1.5e-3, 30, .5)
         if step % 12 == 0:
@@ -74,14 +85,7 @@ def learn_places(state, pool, minutes, log):
             query = query_loss(network, z, image.shape)
         change = ((z.float() - was) ** 2).mean() / (was ** 2).mean()
         (query + 10 * change).backward()
-        for group in adam.param_groups:
-            group["lr"] = lr
-        trained = [p for n, p in named] + [attention.to_q.weight, *attention.norm2.parameters()]
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        for p in trained:
-            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
-        adam.step()
-        muon.step(lr)
+        update(adam, muon, lr, trained)
         network.zero_grad(set_to_none=True)
         for k, v in (("place_q", query), ("change", change)):
             sums.setdefault(k, []).append(v.item())
@@ -134,13 +138,7 @@ def learn_colours(state, shots, minutes, log):
                 told = head(v[:, first:first + want.shape[1]]).float()
                 colour = colour + ((told - want) ** 2).mean() / want.var() / len(heads)
         (colour + .1 * key).backward()
-        for group in adam.param_groups:
-            group["lr"] = lr
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        for p in trained:
-            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
-        adam.step()
-        muon.step(lr)
+        update(adam, muon, lr, trained)
         network.zero_grad(set_to_none=True)
         heads.zero_grad(set_to_none=True)
         for k, v in (("unexplained", colour), ("place_k", key)):
