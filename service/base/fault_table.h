@@ -17,6 +17,7 @@ FAULT_POINT("ledger.delete.forgotten", "the queue forgot the job, its objects ar
 FAULT_POINT("ledger.delete.half_cleared", "the manifest is gone, the other objects are there")
 FAULT_POINT("ledger.retry.taken_back", "the record of the failure is gone, the queue says failed")
 FAULT_POINT("ledger.success.written", "the success is recorded under its epoch, the queue says running")
+FAULT_POINT("ledger.settle.loaded", "a job ended and was read, its end.json is not written")
 FAULT_POINT("ledger.settle.recorded", "end.json is written, waste is still there")
 FAULT_POINT("ledger.settle.tidied", "waste is gone, the queue says not settled")
 FAULT_POINT("ledger.reconcile.found", "a manifest without a job was found, the queue does not know")

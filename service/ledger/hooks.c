@@ -126,8 +126,17 @@ static int told_key(const char *manifest_key, const char *hook_id, char out[MANI
 
 int ledger_hook_told(const struct ledger *l, const char *manifest_key, const char *hook_id, struct err *e)
 {
-    char key[MANIFEST_KEY_MAX];
-    return told_key(manifest_key, hook_id, key, e) == 0 ? store_put_bytes(l->store, key, "\n", 1, e) : -1;
+    char key[MANIFEST_KEY_MAX], tombstone[MANIFEST_KEY_MAX];
+    struct store_info info;
+    struct err why = {0};
+    if (told_key(manifest_key, hook_id, key, e) != 0 || store_put_bytes(l->store, key, "\n", 1, e) != 0)
+        return -1;
+    /* Of a job that was deleted meanwhile nothing but its tombstone stays. */
+    if (manifest_sibling(manifest_key, LEDGER_TOMBSTONE, tombstone) != 0)
+        return err_set(e, ERR_internal, "key too long: %.200s", manifest_key);
+    if (store_stat(l->store, tombstone, &info, &why) == 0)
+        return store_delete(l->store, key, e);
+    return why.code == ERR_job_not_found ? 0 : err_set(e, why.code, "%s", why.detail);
 }
 
 int ledger_hook_untold(const struct ledger *l, const char *manifest_key, const char *hook_id, struct err *e)

@@ -118,6 +118,28 @@ int ledger_success(const struct ledger *l, const struct queue_lease *lease, cons
     return result == 0 ? fault_err("ledger.success.written", ERR_dependency_storage, e) : -1;
 }
 
+/* DELETE may come between the reading of a job and the writing of its record. It writes the tombstone first and lists
+ * the folder last, so one of the two always sees what the other wrote: 1 when the folder was cleared here. */
+static int clear_if_deleted(const struct ledger *l, const struct ledger_folder *f, const char *job_id, int *removed,
+                            struct err *e)
+{
+    struct job now;
+    struct err why = {0};
+    bool deleted = false;
+    if (!ledger__folder_has(f, LEDGER_TOMBSTONE))
+        return 0;
+    if (queue_get(l->queue, job_id, &now, &why) == 0) {
+        deleted = now.state == JOB_PURGED;
+        job_free(&now);
+    } else if (why.code == ERR_job_not_found)
+        deleted = true;
+    else
+        return err_set(e, why.code, "%s", why.detail);
+    if (!deleted)
+        return 0;
+    return ledger__clear(l, f, removed, e) == 0 ? 1 : -1;
+}
+
 /* A retry that came in between makes the record wrong again. */
 static int take_back_if_moved(const struct ledger *l, const struct job *j, const char *end_key, struct err *e)
 {
@@ -135,9 +157,10 @@ int ledger_settle(const struct ledger *l, const char *job_id, struct err *e)
     struct ledger_record record;
     struct ledger_folder folder = {0};
     char end_key[MANIFEST_KEY_MAX];
-    int result = -1, removed = 0;
+    int result = -1, cleared = 0, removed = 0;
     if (load_record(l, job_id, &record, e) != 0)
         return -1;
+    fault("ledger.settle.loaded");
     const struct job *j = &record.job;
     if (!job_state_terminal(j->state) || j->state == JOB_PURGED) {
         ledger__record_free(&record);
@@ -148,9 +171,12 @@ int ledger_settle(const struct ledger *l, const char *job_id, struct err *e)
     else if (ledger__write(l, end_key, ledger__record_json(&record), e) == 0 &&
              fault_err("ledger.settle.recorded", ERR_dependency_storage, e) == 0 &&
              ledger__folder_read(l, j->manifest_key, &folder, e) == 0 &&
+             (cleared = clear_if_deleted(l, &folder, j->id, &removed, e)) == 0 &&
              ledger__tidy(l, &folder, j, INT64_MAX, &removed, e) == 0 &&
              fault_err("ledger.settle.tidied", ERR_dependency_storage, e) == 0)
         result = take_back_if_moved(l, j, end_key, e);
+    if (cleared == 1)
+        result = queue_settled(l->queue, j->id, j->version, e);
     ledger__folder_free(&folder);
     ledger__record_free(&record);
     return result;

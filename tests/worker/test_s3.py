@@ -117,7 +117,9 @@ def test_a_deleted_job_leaves_a_tombstone_only(cloud):
     job = cloud.wait(submit(cloud, seed=3))["id"]
     assert cloud.request("DELETE", f"/v1/jobs/{job}").status_code == 204
     assert cloud.get(f"/v1/jobs/{job}").status_code == 410
-    assert [key.rsplit("/", 1)[1] for key in cloud.s3.keys() if job in key] == ["tombstone.json"]
+    # The worker may just be settling the end: it takes back what it wrote into a deleted job's folder.
+    longanim.until(lambda: [key.rsplit("/", 1)[1] for key in cloud.s3.keys() if job in key] == ["tombstone.json"],
+                   10, "only the tombstone is left")
 
 
 def test_refusals_and_torn_connections_are_tried_again_within_bounds(cloud):

@@ -1,6 +1,10 @@
 /* The store as the memory behind Redis: a real Redis that is emptied, a folder store that is not. */
 #include "tests/support/ledger_fixture.h"
 
+#include "base/fault.h"
+
+#include <sys/wait.h>
+
 static void until_the_store_was_asked_nobody_says_that_a_job_is_unknown(void **state)
 {
     char id[ID_SIZE], key[MANIFEST_KEY_MAX], replay[ID_SIZE], fingerprint[HASH_HEX_SIZE];
@@ -187,6 +191,41 @@ static void after_the_end_only_what_has_a_purpose_is_kept(void **state)
     assert_int_equal(e.code, ERR_job_purged);
 }
 
+/* The worker read the job, slept, and goes on after the job was deleted. */
+static void what_is_settled_while_it_is_deleted_leaves_only_the_tombstone(void **state)
+{
+    char id[ID_SIZE], key[MANIFEST_KEY_MAX];
+    struct err e = {0};
+    int status;
+    (void)state;
+    succeed(id, key);
+    pid_t settler = fork();
+    assert_true(settler >= 0);
+    if (settler == 0) {
+        ledger.queue = open_queue(redis.url);
+        _exit(fault_arm("ledger.settle.loaded:stall", true, &e) == 0 && ledger_settle(&ledger, id, &e) == 0 ? 0 : 1);
+    }
+    assert_int_equal(waitpid(settler, &status, WUNTRACED), settler);
+    assert_true(WIFSTOPPED(status));
+    OK(ledger_delete(&ledger, id, &e));
+    assert_int_equal(kill(settler, SIGCONT), 0);
+    assert_int_equal(waitpid(settler, &status, 0), settler);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    expect_folder(key, "tombstone.json ");
+    assert_int_equal(state_of(id), JOB_PURGED);
+}
+
+static void who_is_told_of_a_deleted_job_leaves_no_note(void **state)
+{
+    char id[ID_SIZE], key[MANIFEST_KEY_MAX];
+    struct err e = {0};
+    (void)state;
+    succeed(id, key);
+    OK(ledger_delete(&ledger, id, &e));
+    OK(ledger_hook_told(&ledger, key, "wh_one", &e));
+    expect_folder(key, "tombstone.json ");
+}
+
 static void a_canceled_job_keeps_no_result(void **state)
 {
     char id[ID_SIZE], key[MANIFEST_KEY_MAX];
@@ -370,6 +409,8 @@ int main(void)
         cmocka_unit_test_setup(what_had_ended_is_there_as_it_was_and_does_not_run_again, fresh),
         cmocka_unit_test_setup(a_success_that_redis_had_no_time_to_hear_of_counts, fresh),
         cmocka_unit_test_setup(after_the_end_only_what_has_a_purpose_is_kept, fresh),
+        cmocka_unit_test_setup(what_is_settled_while_it_is_deleted_leaves_only_the_tombstone, fresh),
+        cmocka_unit_test_setup(who_is_told_of_a_deleted_job_leaves_no_note, fresh),
         cmocka_unit_test_setup(a_canceled_job_keeps_no_result, fresh),
         cmocka_unit_test_setup(a_retried_job_runs_again_even_after_the_loss_of_redis, fresh),
         cmocka_unit_test_setup(what_a_reaper_ended_is_settled_too, fresh),
