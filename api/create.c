@@ -3,6 +3,7 @@
 
 #include "create_int.h"
 #include "fields.h"
+#include "span.h"
 #include "videos.h"
 
 #include "base/clock.h"
@@ -449,6 +450,7 @@ int create_take(struct req *r, struct taker *out, struct err *e)
     c->small = r->content_length >= 0 && r->content_length <= OVERHEAD_MAX_BYTES;
     c->expected_bytes = r->content_length > OVERHEAD_MAX_BYTES ? r->content_length - OVERHEAD_MAX_BYTES : 0;
     spool_init(&c->spool);
+    span_name(r);
     memcpy(c->trace_parent, r->trace_parent, sizeof(c->trace_parent));
     if (r->trace_state)
         text_copy(c->trace_state, sizeof(c->trace_state), r->trace_state);

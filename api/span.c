@@ -46,6 +46,15 @@ void span_begin(struct req *r)
     snprintf(r->trace_parent, sizeof(r->trace_parent), "00-%s-%s-%02x", r->trace_id, r->span, sampled);
 }
 
+void span_name(struct req *r)
+{
+    if (r->trace_parent[0])
+        return;
+    trace_id_new(r->trace_id);
+    trace_span_id_new(r->span);
+    snprintf(r->trace_parent, sizeof(r->trace_parent), "00-%s-%s-00", r->trace_id, r->span);
+}
+
 void span_end(const struct req *r, int64_t duration_us)
 {
     struct trace_span s = {.kind = TRACE_SERVER};

@@ -2,7 +2,7 @@
  *
  *   mdl_model *m;  struct mdl_error err;
  *   struct mdl_options o;  mdl_options_init(&o, sizeof o);
- *   if (mdl_open(&m, "longanimation", "models/tiny_a", &o, &err)) die(err.text);
+ *   if (mdl_open(&m, "longanimation", "models/demo", &o, &err)) die(err.text);
  *   struct mdl_params p;   mdl_params_init(&p, sizeof p);
  *   p.input_width = 1280; p.input_height = 720; p.frames = 96; p.on_source = read_frame; p.on_frames = keep; …
  *   if (mdl_run(m, &p, &err)) die(err.text);

@@ -57,7 +57,7 @@ static int hash_plan(struct engine__run *r, struct err *e)
     if (!model)
         return -1;
     json_t *params = params_json(r->job->params), *all = json_object(), *inputs = json_array();
-    static const char *const free_of[] = {"tags", "priority", "output", "background", "trace_lines"};
+    static const char *const free_of[] = {"tags", "priority", "output", "background", "trace_lines", "gap"};
     for (size_t i = 0; i < sizeof free_of / sizeof free_of[0]; i++)
         json_object_del(params, free_of[i]);
     json_array_append_new(inputs, json_safe_string(r->video_sha256));

@@ -95,6 +95,9 @@ static int open_paint(struct snap *s, struct err *e)
     struct paint_image references[4] = {{0}};
     paint_conf_init(&conf, r->info.width, r->info.height);
     conf.hold_tolerance = paint_hold_tolerance(r->info.codec);
+    _Static_assert(PARAMS_GAP_MAX <= PAINT_GAP_MAX, "gaps that a job may ask for can be closed");
+    if (p->gap >= 0)
+        conf.gap_px = p->gap;
     conf.transparent = r->info.has_alpha || p->background == BACKGROUND_TRANSPARENT;
     s->channels = conf.transparent && p->output_format != FORMAT_MP4 ? 4 : 3;
     int failed = paint_trace_lines(p->trace_lines, &conf.trace_lines);

@@ -86,6 +86,9 @@ static const struct row rows[] = {
      "transparent: results with alpha (mov, webm, png.zip) leave the background out; needs snap"},
     {"trace_lines", KIND_TEXT, AT(trace_lines), 0, 23, NAN, NULL, 0, "",
      "colour-trace lines that vanish into the paint: red, green, blue, with commas between; needs snap"},
+    {"gap", KIND_INT, AT(gap), 0, PARAMS_GAP_MAX, -1, NULL, 0, "",
+     "close gaps in the lines up to so many pixels; by the size of the frames when absent (8 at 1080 rows); needs "
+     "snap"},
     {"speed", KIND_ENUM, AT(speed), 0, 0, NAN, "exact|fast", 0, "exact",
      "exact: every step is computed in full; fast: steps that change little reuse the one before"},
     {"priority", KIND_INT, AT(priority), 0, 9, NAN, NULL, 0, "5", "9 first"},
@@ -123,6 +126,7 @@ void params_init(struct job_params *p)
                              .memory_local = true,
                              .fusion_enabled = true,
                              .fusion_first_step = -1,
+                             .gap = -1,
                              .priority = 5,
                              .tags = json_object()};
     if (!p->tags)
@@ -501,6 +505,8 @@ int params_check(const struct job_params *p, struct err *e)
         return refuse("background", e, "transparent needs output.snap");
     if (p->trace_lines[0] && p->output_snap == SNAP_NONE)
         return refuse("trace_lines", e, "needs output.snap");
+    if (p->gap >= 0 && p->output_snap == SNAP_NONE)
+        return refuse("gap", e, "needs output.snap");
     for (const char *at = p->trace_lines; *at; at += strspn(at, ",")) {
         size_t n = strcspn(at, ",");
         if ((n != 3 || memcmp(at, "red", 3) != 0) && (n != 4 || memcmp(at, "blue", 4) != 0) &&

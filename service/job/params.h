@@ -12,6 +12,7 @@
 
 #define PARAMS_TEXT_MAX 2000
 #define PARAMS_PLACE_MAX 300
+#define PARAMS_GAP_MAX 32
 
 enum params_profile { PROFILE_COMPLETE, PROFILE_REFERENCE };
 enum params_input { INPUT_AUTO, INPUT_LINEART, INPUT_COLOR };
@@ -41,6 +42,7 @@ struct job_params {
     bool output_planes;
     char output_to[PARAMS_PLACE_MAX + 1]; /* "" = nowhere but the service's own store */
     char trace_lines[24];                 /* "red,blue"; "" = none */
+    int32_t gap;                          /* pixels; -1 = by the frame's size */
     int32_t priority;                     /* 0..9 */
     json_t *tags;                         /* object of strings; owned; never NULL after params_init */
 };

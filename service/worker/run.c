@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/json.h"
+#include "base/trace.h"
 #include "ledger/ledger.h"
 
 #include <stdarg.h>
@@ -317,9 +318,13 @@ void run_job(struct worker *w, const struct queue_lease *lease)
     }
     lease_drop(w->lease);
     run_span_end(r, steps[last].name);
-    log_event(LOG_INFO, "job.ended", "job", "s", lease->job_id, "epoch", "i", lease->epoch, "by", "s", steps[last].name,
-              "ms", "i", clock_wall_ms() - r->began_ms, "segments_kept", "i", r->segments_kept, "segments_made", "i",
-              r->segments_made, NULL);
+    char trace_id[33] = "", caller[17];
+    bool sampled;
+    if (r->has_manifest)
+        trace_parse(r->manifest.trace_parent, trace_id, caller, &sampled);
+    log_event(LOG_INFO, "job.ended", "job", "s", lease->job_id, "trace_id", "s", trace_id, "epoch", "i", lease->epoch,
+              "by", "s", steps[last].name, "ms", "i", clock_wall_ms() - r->began_ms, "segments_kept", "i",
+              r->segments_kept, "segments_made", "i", r->segments_made, NULL);
     struct err e = {0};
     if (fs_remove_tree(r->dir, &e) != 0)
         log_err(LOG_WARN, "scratch.left", lease->job_id, &e);

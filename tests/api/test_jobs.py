@@ -1,4 +1,5 @@
 """GET, list, cancel, delete, retry: the life of a job as a client sees it, without a worker unless it must run."""
+import re
 import threading
 import time
 
@@ -155,6 +156,9 @@ def test_the_trace_of_the_request_stays_with_the_job(api, media):
     assert api.problem("GET", "/jobs/x", 404, "job_not_found", headers=headers)["trace_id"] == trace
     other = api.problem("GET", "/jobs/x", 404, "job_not_found", headers={"traceparent": "00-" + "0" * 32 + "-00f067aa0ba902b7-01"})
     assert other["trace_id"] != "0" * 32 and len(other["trace_id"]) == 32
+    # nobody named a trace: the job has one of its own all the same
+    made = [api.post_job(media.video, media.reference).json()["trace_id"] for _ in range(2)]
+    assert all(re.fullmatch("[0-9a-f]{32}", t) for t in made) and made[0] != made[1]
 
 
 def test_job_documents_stay_small(api, media):

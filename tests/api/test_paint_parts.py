@@ -85,7 +85,7 @@ def test_a_sheet_of_another_length_is_refused_before_anything_runs(service, medi
 
 @pytest.mark.parametrize("fields", [
     [("output.planes", "true"), ("output.snap", "none")], [("background", "transparent"), ("output.snap", "none")],
-    [("trace_lines", "red"), ("output.snap", "none")]])
+    [("trace_lines", "red"), ("output.snap", "none")], [("gap", "4"), ("output.snap", "none")]])
 def test_what_only_region_snap_can_do_is_not_silently_left_out(service, media, fields):
     response = post(service.api, media, fields=fields)
     assert response.status_code == 422 and response.json()["code"] == "params_invalid", response.text

@@ -336,3 +336,27 @@ def test_palette_and_planes_come_with_a_shot(tmp_path):
     done = colorize(tmp_path, video, "bad.zip", palette=palette)
     assert done.returncode == 2 or done.returncode == 3
     assert "colour" in done.stderr and not (tmp_path / "bad.zip").exists()
+
+
+def test_a_gap_in_a_line_is_closed_as_far_as_the_job_says(tmp_path):
+    page = numpy.full((96, 128, 3), 255, numpy.uint8)
+    for top, bottom, left, right in ((20, 22, 30, 90), (74, 76, 30, 90), (20, 76, 30, 32), (20, 42, 88, 90), (52, 76, 88, 90)):
+        page[top:bottom, left:right] = 0  # a box with ten pixels of its right side missing
+    ffmpeg(["-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "128x96", "-i", "-", tmp_path / "box.png"], page.tobytes())
+    drawings = tmp_path / "in.zip"
+    with zipfile.ZipFile(drawings, "w") as archive:
+        for n in range(2):
+            archive.write(tmp_path / "box.png", f"{n}.png")
+
+    def regions(gap):
+        planes = tmp_path / f"planes{gap}"
+        done = colorize(tmp_path, drawings, f"out{gap}.zip", output__snap="region", input="lineart", gap=gap, planes=planes)
+        assert done.returncode == 0, done.stderr
+        with zipfile.ZipFile(planes / "regions.zip") as archive:
+            ids = numpy.frombuffer(ffmpeg(["-f", "image2pipe", "-i", "-", "-f", "rawvideo", "-pix_fmt", "gray16le", "-"],
+                                          archive.read(archive.namelist()[0])), numpy.uint16).reshape(96, 128)
+        return ids[48, 50], ids[48, 10]  # inside, outside
+    inside, outside = regions(2)
+    assert inside == outside
+    inside, outside = regions(16)
+    assert inside != outside

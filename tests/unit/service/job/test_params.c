@@ -47,7 +47,7 @@ static void every_parameter_can_be_given_and_comes_back(void **state)
         "\"local_frames\":10},\"fusion\":{\"enabled\":false,\"first_step\":0},\"size\":{\"width\":640,\"height\":352},"
         "\"output\":{\"format\":\"png.zip\",\"snap\":\"region\",\"planes\":true,\"to\":\"s3://b/"
         "p\"},\"background\":\"transparent\","
-        "\"trace_lines\":\"red,blue\",\"speed\":\"fast\",\"priority\":9,\"tags\":{\"shot\":"
+        "\"trace_lines\":\"red,blue\",\"gap\":12,\"speed\":\"fast\",\"priority\":9,\"tags\":{\"shot\":"
         "\"12\"}}";
     struct job_params p;
     struct err e = {0};
