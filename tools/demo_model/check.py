@@ -91,13 +91,13 @@ def main():
                     torch.tensor(case["t"]), rope)
         ok &= compare("sketch_dit", z, case["output"])
     controlled = json.loads((root / "longanimation/controlled_transformer.json").read_text())
-    network = fill(networks.Dit(controlled["config"], False))
-    for case in (c for c in controlled["cases"] if c["injection"] == "skip_layer" and c["ofs"] == 2.0):
+    for case in (c for c in controlled["cases"] if c["injection"] in networks.INJECTIONS and c["ofs"] == 2.0):
+        network = fill(networks.Dit(controlled["config"], False, case["injection"]))
         shapes = case["inputs"]
         x, text, control = (make("", n, shapes[n], case["input_scale"]) for n in ("hidden_states", "encoder_hidden_states", "control"))
         rope = networks.rope_tables(case["F"] // 2, case["h"] // 2, case["w"] // 2, controlled["config"]["attention_head_dim"], "cpu")
         y = network(x, text, torch.tensor(case["t"]), rope, control, case["control_scale"])
-        ok &= compare("transformer", y, case["output"])
+        ok &= compare(f"transformer {case['injection']}", y, case["output"])
     ok &= check_video_encoder(root / "video_xl/video_xl")
     for file in sorted((root / "longanimation").glob("dglm*.json")):
         ok &= check_memory_module(file)

@@ -188,6 +188,10 @@ class Vae(nn.Module):
 
 
 # ---- transformer and SketchDiT ----
+INJECTIONS = {"skip_layer": lambda n, blocks: n % 2 == 0, "full": lambda n, blocks: True,
+              "former_half": lambda n, blocks: n < blocks // 2, "latter_half": lambda n, blocks: n >= blocks // 2}
+
+
 def sinusoid(t, width):
     half = width // 2
     angle = t.float()[:, None] * torch.exp(-math.log(10000) * torch.arange(half, device=t.device) / half)
@@ -287,8 +291,9 @@ class PatchEmbed(nn.Module):
 class Dit(nn.Module):
     """The transformer, or SketchDiT when sketch is true: the same without a head, with zero_conv."""
 
-    def __init__(self, config, sketch):
+    def __init__(self, config, sketch, injection="skip_layer"):
         super().__init__()
+        self.injects = INJECTIONS[injection]
         heads, head = config["num_attention_heads"], config["attention_head_dim"]
         dim, emb = heads * head, config["time_embed_dim"]
         self.dim, self.ofs, self.out = dim, config["ofs_embed_dim"], config["out_channels"]
@@ -309,7 +314,7 @@ class Dit(nn.Module):
         length, x = text.shape[1], self.patch_embed(x, text)
         for n, block in enumerate(self.transformer_blocks):
             x = block(x, length, emb, rope)
-            if control is not None and n % 2 == 0:
+            if control is not None and self.injects(n, len(self.transformer_blocks)):
                 x = torch.cat([x[:, :length], x[:, length:] + control_scale * control], 1)
         x = x[:, length:]
         if hasattr(self, "zero_conv"):
@@ -323,10 +328,10 @@ class Dit(nn.Module):
 class Colouriser(nn.Module):
     """SketchDiT and transformer together: (noisy, image, sketch) latents [B,F,C,h,w] -> prediction."""
 
-    def __init__(self, config, sketch_config):
+    def __init__(self, config, sketch_config, injection="skip_layer"):
         super().__init__()
         self.config, self.sketch_config = config, sketch_config
-        self.transformer, self.sketch_dit = Dit(config, False), Dit(sketch_config, True)
+        self.transformer, self.sketch_dit = Dit(config, False, injection), Dit(sketch_config, True)
         self.head, self.tables = config["attention_head_dim"], {}
 
     def forward(self, noisy, image, sketch, t):

@@ -2,7 +2,7 @@
 """Makes a model folder of the trained weights.
 
 usage: tools/demo_model/package.py OUT DEST [--lineart sk_model.safetensors]
-OUT is what train.py or train_memory.py left; the tokenizer is models/tiny_a's. The text encoder's last norm is zero, so prompts have
+OUT is what train.py, train_memory.py or injections.py (a folder per mode) left; the tokenizer is models/tiny_a's. The text encoder's last norm is zero, so prompts have
 no effect: the network was trained without text."""
 import argparse
 import json
@@ -68,7 +68,7 @@ def main():
     parser.add_argument("--steps", type=int, default=4)
     arguments = parser.parse_args()
     config, dest = json.loads((HERE / "config.json").read_text()), arguments.dest
-    scale = json.loads((arguments.out / "scale.json").read_text())["scaling_factor"]
+    scale = json.loads((arguments.out / "scale.json").read_text())
     width, height = (int(n) for n in arguments.size.split("x"))
     memory = {"memory": None, "video_encoder": None}
     if (arguments.out / "memory.safetensors").exists():
@@ -77,10 +77,11 @@ def main():
         "format": "longanimation-model", "version": 1, "licence": LICENCE, "base": ".", "sketch_dit": "sketch_dit",
         **memory, "lineart": "lineart", "width": width, "height": height,
         "segment_frames": arguments.segment, "overlap_frames": 8 if arguments.segment < 33 else 16,
-        "steps": arguments.steps, "guidance_scale": 1.0, "control_scale": 0.5, "injection": "skip_layer",
+        "steps": arguments.steps, "guidance_scale": 1.0, "control_scale": 0.5,
+        "injection": scale.get("injection", "skip_layer"),
         "fusion": {"first_step": max(arguments.steps // 2, 1)}, "image_latent_scale": 1.0, "pad_sketch": "reference",
         "prompt_suffix": "", "vae_tiling": False})
-    write_json(dest / "vae/config.json", config["vae"] | {"scaling_factor": scale})
+    write_json(dest / "vae/config.json", config["vae"] | {"scaling_factor": scale["scaling_factor"]})
     write_json(dest / "transformer/config.json", config["transformer"])
     write_json(dest / "sketch_dit/config.json", config["transformer"] | config["sketch_dit"])
     write_json(dest / "scheduler/scheduler_config.json", SCHEDULER)

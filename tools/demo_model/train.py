@@ -196,6 +196,12 @@ def is_matrix(name, p):
     return p.ndim == 2 and ("attn1.to" in name or "ff.net" in name or "zero_conv" in name)
 
 
+def optimisers(network):
+    matrices = [p for n, p in network.named_parameters() if is_matrix(n, p)]
+    rest = [p for n, p in network.named_parameters() if not is_matrix(n, p)]
+    return torch.optim.AdamW(rest, lr=1e-3, betas=(.9, .98), weight_decay=.01), Muon(matrices)
+
+
 def initialise(network):
     layers = network.config["num_layers"] + network.sketch_config["num_layers"]
     for dit in (network.transformer, network.sketch_dit):
@@ -219,6 +225,38 @@ def initialise(network):
 def noised(x0, t, table):
     a = table[t].view(-1, 1, 1, 1, 1)
     return a.sqrt() * x0 + (1 - a).sqrt() * torch.randn_like(x0)
+
+
+def times(count, device):
+    """A quarter at pure noise, the others the likelier the noisier."""
+    u = torch.rand(count, device=device)
+    return torch.where(torch.rand(count, device=device) < .25, 999, (1000 * u.sqrt()).long().clamp(0, 999))
+
+
+def dit_loss(network, x0, image, sketch, t, noisy):
+    with torch.autocast(x0.device.type, torch.bfloat16):
+        y = network(noisy, image, sketch, t)
+    weight = torch.ones(1, x0.shape[1], 1, 1, 1, device=x0.device)
+    weight[:, 0] = .4
+    return ((y.float() - x0) ** 2 * weight).mean()
+
+
+def learn(network, average, adam, muon, step, lr):
+    """One update from the gradients that are there, which it drops; every fourth goes into the average. -> their norm."""
+    parameters = list(network.parameters())
+    norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+    if torch.isfinite(norm):
+        for group in adam.param_groups:
+            group["lr"] = lr
+        adam.step()
+        muon.step(lr)
+    for p in parameters:
+        p.grad = None
+    if step % 4 == 3:
+        keep = min(.998, (step + 1) / (step + 20)) ** 4
+        with torch.no_grad():
+            torch._foreach_lerp_(list(average.parameters()), parameters, 1 - keep)
+    return norm
 
 
 @torch.no_grad()
@@ -254,7 +292,6 @@ def train_dit(state, shots, held_out, minutes, stop, log):
                "shots": Latents(vae, held_out, CONFIG["validation"]["shots"], True, 25),
                "large": Latents(vae, held_out, CONFIG["validation"]["shots"], False, 6, 2.0)}
     torch.manual_seed(int(time.time()))
-    parameters = list(network.parameters())
     latents, sums, last = None, [], clock.seconds()
     while clock.seconds() < limit and not stop():
         step, progress = state["dit_step"], clock.seconds() / limit
@@ -264,26 +301,10 @@ def train_dit(state, shots, held_out, minutes, stop, log):
             latents = Latents(vae, shots, count, video, frames, zoom)
         x0, image, sketch = latents.sample(state["scale"])
         lr = rate(step, progress, 2.5e-3, 150, .6)
-        u = torch.rand(len(x0), device=device)
-        t = torch.where(torch.rand(len(x0), device=device) < .25, 999, (1000 * u.sqrt()).long().clamp(0, 999))
-        with torch.autocast(device.type, torch.bfloat16):
-            y = network(noised(x0, t, table), image, sketch, t)
-        weight = torch.ones(1, x0.shape[1], 1, 1, 1, device=device)
-        weight[:, 0] = .4
-        loss = ((y.float() - x0) ** 2 * weight).mean()
+        t = times(len(x0), device)
+        loss = dit_loss(network, x0, image, sketch, t, noised(x0, t, table))
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        if torch.isfinite(norm):
-            for group in state["adam"].param_groups:
-                group["lr"] = lr
-            state["adam"].step()
-            state["muon"].step(lr)
-        for p in parameters:
-            p.grad = None
-        if step % 4 == 3:
-            keep = min(.998, (step + 1) / (step + 20)) ** 4
-            with torch.no_grad():
-                torch._foreach_lerp_(list(average.parameters()), parameters, 1 - keep)
+        norm = learn(network, average, state["adam"], state["muon"], step, lr)
         sums.append(loss.detach())
         state["dit_step"] += 1
         if state["dit_step"] % 300 == 0:
@@ -307,11 +328,10 @@ def fresh(device):
     network = networks.Colouriser(CONFIG["transformer"], {**CONFIG["transformer"], **CONFIG["sketch_dit"]})
     initialise(network)
     network.to(device)
-    matrices = [p for n, p in network.named_parameters() if is_matrix(n, p)]
-    rest = [p for n, p in network.named_parameters() if not is_matrix(n, p)]
+    adam, muon = optimisers(network)
     return {"vae": vae, "network": network, "average": copy.deepcopy(network).requires_grad_(False).eval(),
             "vae_optimiser": torch.optim.AdamW(vae.parameters(), lr=1e-3, betas=(.9, .98), weight_decay=1e-4),
-            "adam": torch.optim.AdamW(rest, lr=1e-3, betas=(.9, .98), weight_decay=.01), "muon": Muon(matrices),
+            "adam": adam, "muon": muon,
             "vae_step": 0, "dit_step": 0, "vae_seconds": 0.0, "dit_seconds": 0.0, "scale": None}
 
 
