@@ -8,12 +8,14 @@ fusion, segments) is written here a second time, from its formulas and with plai
 import argparse
 import json
 import random
+import re
 import shutil
 from pathlib import Path
 
 import cogvideox_odd as odd
 import named_values
 import numpy as np
+import sentencepiece
 import torch
 import torch.nn.functional as F
 from diffusers import (AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXDPMScheduler,
@@ -218,8 +220,12 @@ def cover(h, w, to_h, to_w):
     return (to_h, int(w * to_h / h)) if w / h > to_w / to_h else (int(h * to_w / w), to_w)
 
 
-def lineart_widths(r):
-    return [64, 128, 256]
+def lineart_shapes(a, b, c):
+    shapes = {"model0.1.weight": [a, 3, 7, 7], "model1.0.weight": [b, a, 3, 3], "model1.3.weight": [c, b, 3, 3],
+              "model3.0.weight": [c, b, 3, 3], "model3.3.weight": [b, a, 3, 3], "model4.1.weight": [1, a, 7, 7]}
+    shapes |= {f"model2.{i}.conv_block.{j}.weight": [c, c, 3, 3] for i in range(3) for j in (1, 5)}
+    bias = {"model3.0.weight": b, "model3.3.weight": a}
+    return shapes | {k.replace("weight", "bias"): [bias.get(k, v[0])] for k, v in shapes.items()}
 
 
 def lineart_net(x, p):
@@ -238,12 +244,7 @@ def lineart_net(x, p):
 
 
 def lineart(r):
-    a, b, c = lineart_widths(r)
-    shapes = {"model0.1.weight": [a, 3, 7, 7], "model1.0.weight": [b, a, 3, 3], "model1.3.weight": [c, b, 3, 3],
-              "model3.0.weight": [c, b, 3, 3], "model3.3.weight": [b, a, 3, 3], "model4.1.weight": [1, a, 7, 7]}
-    shapes |= {f"model2.{i}.conv_block.{j}.weight": [c, c, 3, 3] for i in range(3) for j in (1, 5)}
-    bias = {"model3.0.weight": b, "model3.3.weight": a}
-    shapes |= {k.replace("weight", "bias"): [bias.get(k, v[0])] for k, v in list(shapes.items())}
+    shapes = lineart_shapes(64, 128, 256)
     p = {k: odd.weight(k, tuple(v)) for k, v in shapes.items()}
     out = head("lineart", tolerance=2e-5, state_dict=shapes, cases=[],
                config=dict(input_channels=3, output_channels=1, residual_blocks=3, threshold=0.78))
@@ -300,14 +301,10 @@ def clip_preprocess(r):
 
 # ---- LongAnimation ----
 
-def dglm(r):
-    heads, dim_head, dim = r.randint(1, 4), r.choice([4, 8, 12]), r.choice([16, 24, 40])
-    memory, a, b, mult, depth = r.choice([8, 20]), r.choice([6, 12]), r.choice([10, 18]), r.choice([2, 4]), 3
-    inner, wide = heads * dim_head, dim * mult
-    config = dict(dim=dim, depth=depth, dim_head=dim_head, heads=heads, output_dim=dim, ff_mult=mult, memory_dim=memory,
-                  mapping_dims=[a, b])
-    shapes = {"proj_out": [dim, dim]}
-    for i in range(depth):
+def dglm_shapes(c):
+    inner, wide, (a, b) = c["heads"] * c["dim_head"], c["dim"] * c["ff_mult"], c["mapping_dims"]
+    dim, shapes = c["dim"], {"proj_out": [c["dim"], c["output_dim"]]}
+    for i in range(c["depth"]):
         q = f"layers.{i}."
         for norm in ("0.norm1", "0.norm2", "1.0"):
             shapes |= {f"{q}{norm}.weight": [dim], f"{q}{norm}.bias": [dim]}
@@ -315,33 +312,46 @@ def dglm(r):
         shapes |= {f"{q}1.1.weight": [wide, dim], f"{q}1.3.weight": [dim, wide]}
         for m in ("key", "value"):
             m = f"{m}_mapping_{i}."
-            for n, rows, columns in ((0, a, memory), (3, b, a), (6, dim, b)):
+            for n, rows, columns in ((0, a, c["memory_dim"]), (3, b, a), (6, dim, b)):
                 shapes |= {f"{m}{n}.weight": [rows, columns], f"{m}{n}.bias": [rows]}
             for n, rows in ((1, a), (4, b)):
                 shapes |= {f"{m}{n}.weight": [rows], f"{m}{n}.bias": [rows]}
-    p = {k: odd.weight(k, tuple(v)) for k, v in shapes.items()}
+    return shapes
+
+
+def dglm_net(c, p, z, g, l):
     norm = lambda x, n: F.layer_norm(x, x.shape[-1:], p[n + ".weight"], p[n + ".bias"])
     lin = lambda x, n: F.linear(x, p[n + ".weight"], p.get(n + ".bias"))
+    split = lambda x: x.unflatten(-1, (c["heads"], c["dim_head"])).transpose(1, 2)
 
     def mapped(x, m):
         x = F.leaky_relu(norm(lin(x, m + "0"), m + "1"), 0.01)
         return lin(F.leaky_relu(norm(lin(x, m + "3"), m + "4"), 0.01), m + "6")
 
+    for i in range(c["depth"]):
+        q = f"layers.{i}.0."
+        k, v = (norm(mapped(torch.cat([g[:, kind, i], l[:, kind, i]], 1), f"{m}_mapping_{i}."), q + "norm1")
+                for kind, m in ((0, "key"), (1, "value")))
+        scores = split(lin(norm(z, q + "norm2"), q + "to_q")) @ split(lin(k, q + "to_k")).transpose(2, 3)
+        got = (scores * c["dim_head"]**-0.5).softmax(-1) @ split(lin(v, q + "to_v"))
+        z = z + lin(got.transpose(1, 2).flatten(2), q + "to_out")
+        z = z + lin(F.gelu(lin(norm(z, f"layers.{i}.1.0"), f"layers.{i}.1.1")), f"layers.{i}.1.3")
+    return z @ p["proj_out"]
+
+
+def dglm(r):
+    dim, depth = r.choice([16, 24, 40]), 3
+    config = dict(dim=dim, depth=depth, dim_head=r.choice([4, 8, 12]), heads=r.randint(1, 4), output_dim=dim,
+                  ff_mult=r.choice([2, 4]), memory_dim=r.choice([8, 20]), mapping_dims=[r.choice([6, 12]), r.choice([10, 18])])
+    shapes = dglm_shapes(config)
+    p = {k: odd.weight(k, tuple(v)) for k, v in shapes.items()}
     out = head("dglm", tolerance=5e-5, config=config, state_dict=shapes, cases=[])
     for _ in range(3):
         batch, n, many, few, scale = r.randint(1, 3), r.randint(1, 20), r.randint(1, 30), r.randint(1, 9), r.choice([0.5, 1.0])
-        inputs = dict(control=[batch, n, dim], global_memory=[1, 2, depth, many, memory], local_memory=[1, 2, depth, few, memory])
-        z, g, l = (odd.given(k, tuple(v), scale) for k, v in inputs.items())
-        control, split = z, lambda x: x.unflatten(-1, (heads, dim_head)).transpose(1, 2)
-        for i in range(depth):
-            q = f"layers.{i}.0."
-            k, v = (norm(mapped(torch.cat([g[:, c, i], l[:, c, i]], 1), f"{m}_mapping_{i}."), q + "norm1")
-                    for c, m in ((0, "key"), (1, "value")))
-            scores = split(lin(norm(z, q + "norm2"), q + "to_q")) @ split(lin(k, q + "to_k")).transpose(2, 3)
-            got = (scores * dim_head**-0.5).softmax(-1) @ split(lin(v, q + "to_v"))
-            z = z + lin(got.transpose(1, 2).flatten(2), q + "to_out")
-            z = z + lin(F.gelu(lin(norm(z, f"layers.{i}.1.0"), f"layers.{i}.1.1")), f"layers.{i}.1.3")
-        y = z @ p["proj_out"]
+        inputs = {"control": [batch, n, dim], "global_memory": [1, 2, depth, many, config["memory_dim"]],
+                  "local_memory": [1, 2, depth, few, config["memory_dim"]]}
+        control, *memories = (odd.given(k, tuple(v), scale) for k, v in inputs.items())
+        y = dglm_net(config, p, control, *memories)
         out["cases"].append(dict(B=batch, N=n, S_global=many, S_local=few, input_scale=scale, inputs=inputs,
                                  output=odd.record(y), output_plus_control=odd.record(control + y)))
     return out
@@ -410,28 +420,26 @@ TEXTS = ["", " ", "\t\n  ", "a", "  Two  girls\u3000talk. ", "Ünïcödé ﬁ �
          "< pad >", "</S>", "<extra_id_01>", "x <unk>y", "\x01\x02control", "…—“quotes”"]
 
 
+def t5_ids(model, text, length):
+    """Not padded. `model` is a SentencePieceProcessor."""
+    fixed = {"<pad>": 0, "</s>": 1, "<unk>": 2} | {f"<extra_id_{k}>": model.get_piece_size() + 99 - k for k in range(100)}
+    ids = []
+    for part in re.split("(" + "|".join(fixed) + ")", text):
+        ids += [fixed[part]] if part in fixed else model.encode(part) if part else []
+    ids = ids[:length - 1]
+    return ids if ids and ids[-1] == 1 else ids + [1]
+
+
 def tokenizer(r, spiece):
-    import sentencepiece
-    import re
     model = sentencepiece.SentencePieceProcessor(model_file=str(spiece))
-    pieces = model.get_piece_size()
-
-    def encode(text, length):
-        ids = []
-        for part in re.split("(<pad>|</s>|<unk>|" + "|".join(f"<extra_id_{k}>" for k in range(100)) + ")", text):
-            fixed = {"<pad>": 0, "</s>": 1, "<unk>": 2} | {f"<extra_id_{k}>": pieces + 99 - k for k in range(100)}
-            ids += [fixed[part]] if part in fixed else model.encode(part) if part else []
-        ids = ids[:length - 1]
-        return ids if ids and ids[-1] == 1 else ids + [1]
-
     words = ["girl", "é", "猫", "</s>", " ", "  ", "<extra_id_3>", "xyzzy", ",", "ﬃ", "\n", "Q"]
     texts = TEXTS + ["".join(r.choice(words) for _ in range(r.randint(1, 300))) for _ in range(20)]
-    out = dict(kind="video_xl.tokenizer", model=Path(spiece).name, piece_count=pieces, pad_id=0, eos_id=1, max_length=226,
+    out = dict(kind="video_xl.tokenizer", model=Path(spiece).name, piece_count=model.get_piece_size(), pad_id=0, eos_id=1, max_length=226,
                cases=[], other_max_length=[])
     for text in texts:
-        out["cases"].append(dict(text=text, ids=encode(text, 226)))
+        out["cases"].append(dict(text=text, ids=t5_ids(model, text, 226)))
         length = r.choice([1, 2, 3, 9, 64, 512])
-        ids = encode(text, length)
+        ids = t5_ids(model, text, length)
         out["other_max_length"].append(dict(text=text, max_length=length, ids=ids + [0] * (length - len(ids))))
     return out
 
