@@ -11,8 +11,8 @@ namespace
 // Live values at the peak, in units of the largest activation of one kind; tests/bench/peaks.cc measures them.
 constexpr int64_t token_copies = 15; // of tokens x width: 11 in a block, 13 with oneDNN's own, and the control tensor
 constexpr int64_t fast_copies = 4;   // further ones that speed "fast" keeps: residuals and tail
-constexpr int64_t encode_copies = 6; // of one temporal slice at full size and the finest level's width
-constexpr int64_t decode_copies = 10;
+constexpr int64_t encode_copies = 9; // of one temporal slice at full size and the finest level's width
+constexpr int64_t decode_copies = 14;
 constexpr int64_t line_copies = 4;                      // of the line network's widest feature map
 constexpr int64_t line_width = 64;                      // its channels
 constexpr int64_t line_elements_max = int64_t{1} << 26; // of that map, for as many frames as it does at once

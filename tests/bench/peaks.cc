@@ -119,18 +119,25 @@ class Peaks
         measured("memory module" + at, estimate, [&] { return memory.forward(cache, z); });
     }
 
-    void vae(Size size)
+    // Tiled: in tiles of half the size, with the whole picture that they are blended into.
+    void vae(Size size, bool tiled)
     {
-        const mdl::Shapes n = shapes();
+        mdl::Shapes n = shapes();
+        if (tiled)
+            n.vae.sample_height = size.height, n.vae.sample_width = size.width;
         auto weights = fill_.weights(options());
         const mdl::Vae vae(n.vae, weights);
         const int64_t frames = 17;
-        const mdl::WorkBytes work = mdl::estimate_work(manifest_, n, settings(size), compute());
+        mdl::Manifest m = manifest_;
+        m.vae_tiling = tiled, m.segment_frames = frames;
+        const mdl::WorkBytes work = mdl::estimate_work(m, n, settings(size), compute());
+        const mdl::VaeTiling tiling = tiled ? mdl::VaeTiling::half_sample(n.vae) : mdl::VaeTiling{};
         const at::Tensor video = given("video", {1, 3, frames, size.height, size.width});
         const at::Tensor latents = given("latents", {1, 16, 5, size.height / 8, size.width / 8});
-        measured("VAE encode " + name(size), work.encode - fixed, [&] { return vae.encode(video); });
-        measured("VAE decode " + name(size), work.decode - fixed, [&] {
-            vae.decode(latents, {}, [](const at::Tensor &, int64_t) {});
+        const std::string at = name(size) + (tiled ? " in tiles" : "");
+        measured("VAE encode " + at, work.encode - fixed, [&] { return vae.encode(video, tiling); });
+        measured("VAE decode " + at, work.decode - fixed, [&] {
+            vae.decode(latents, tiling, [](const at::Tensor &, int64_t) {});
             return at::Tensor();
         });
     }
@@ -221,7 +228,8 @@ int main(int argc, char **argv)
     for (Size size : {Size{192, 256}, Size{320, 512}})
         peaks.transformer(size);
     for (Size size : {Size{96, 128}, Size{192, 256}})
-        peaks.vae(size);
+        peaks.vae(size, false);
+    peaks.vae({192, 320}, true);
     for (Size size : {Size{192, 256}, Size{320, 512}})
         peaks.lines(size);
     peaks.text();
