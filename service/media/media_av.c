@@ -255,8 +255,19 @@ static bool stream_has_alpha(const AVStream *stream)
     return mode && strcmp(mode->value, "1") == 0;
 }
 
+bool media__source_reusable(enum media_container c)
+{
+    return c == MEDIA_IN_MP4 || c == MEDIA_IN_MOV || c == MEDIA_IN_MATROSKA || c == MEDIA_IN_WEBM;
+}
+
+static int take_known(struct media_source *s, const AVCodecParameters *known, struct err *e)
+{
+    int rc = avcodec_parameters_copy(s->stream->codecpar, known);
+    return rc < 0 ? media__av_error(rc, "read", e) : 0;
+}
+
 int media__source_open(struct media_source *s, int fd, int64_t size, enum media_container c,
-                       const struct media_limits *l, struct err *e)
+                       const AVCodecParameters *known, const struct media_limits *l, struct err *e)
 {
     *s = (struct media_source){.fd = fd, .size = size, .first_time = AV_NOPTS_VALUE};
     said = 0;
@@ -267,13 +278,20 @@ int media__source_open(struct media_source *s, int fd, int64_t size, enum media_
     s->stream = choose_stream(s->format);
     if (!s->stream)
         return err_set(e, ERR_media_no_video, "the file has no video stream");
-    if (check_codec(s->stream, l->pixels, e) != 0 || read_stream_info(s, l->pixels, e) != 0 ||
+    if (check_codec(s->stream, l->pixels, e) != 0 ||
+        (known ? take_known(s, known, e) : read_stream_info(s, l->pixels, e)) != 0 ||
         check_codec(s->stream, l->pixels, e) != 0)
         return -1;
     if (s->stream->time_base.num <= 0 || s->stream->time_base.den <= 0)
         return err_set(e, ERR_media_unreadable, "the file has no usable time base");
+    said = 0;
+    return 0;
+}
+
+int media__source_decode(struct media_source *s, int64_t pixels, struct err *e)
+{
     const AVCodec *codec = media__decoder(s->stream->codecpar->codec_id, stream_has_alpha(s->stream));
-    if (media__decoder_open(&s->decoder, codec, s->stream->codecpar, l->pixels, e) != 0)
+    if (media__decoder_open(&s->decoder, codec, s->stream->codecpar, pixels, e) != 0)
         return -1;
     s->decoder->pkt_timebase = s->stream->time_base;
     said = 0;

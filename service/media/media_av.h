@@ -43,8 +43,15 @@ struct media_source {
     enum { MEDIA__AT_START, MEDIA__LEADING, MEDIA__UNDER_WAY } stage;
 };
 int64_t media__packet_time(const AVPacket *p); /* presentation, else decoding; may be AV_NOPTS_VALUE */
+/* Opens the file and chooses its stream; packets can be read, decoders are not open yet. `known` = what an earlier
+ * opening of the same file found out (copied), so that no decoder has to look for it again; NULL = look. */
 int media__source_open(struct media_source *s, int fd, int64_t size, enum media_container c,
-                       const struct media_limits *l, struct err *e);
+                       const AVCodecParameters *known, const struct media_limits *l, struct err *e);
+/* May the parameters of this container's stream be handed to the next opening? Not where time stamps of packets are
+ * made up from what the decoder says. */
+bool media__source_reusable(enum media_container c);
+/* Opens the stream's decoder. Once, before the first frame is asked for. */
+int media__source_decode(struct media_source *s, int64_t pixels, struct err *e);
 void media__source_close(struct media_source *s); /* also after a failed open */
 /* The next packet of the video into s->packet: 1, 0 at the end, -1. Unreferenced by the next call. */
 int media__source_packet(struct media_source *s, struct err *e);

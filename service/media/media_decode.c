@@ -111,7 +111,9 @@ static int decode_video(struct sender *s, struct err *e)
     pts = times->pts.items;
     s->channels = s->request.alpha && s->found.info.has_alpha ? 4 : 3;
     if (announce(s, times->tb_num, times->tb_den, e) != 0 ||
-        media__source_open(&source, WIRE_FILE_FD, s->found.size, s->found.container, &s->request.limits, e) != 0)
+        media__source_open(&source, WIRE_FILE_FD, s->found.size, s->found.container, NULL, &s->request.limits, e) !=
+            0 ||
+        media__source_decode(&source, s->request.limits.pixels, e) != 0)
         goto out;
     for (int64_t i = 0; (more = media__source_frame(&source, f, e)) == 1; i++) {
         if (i == 0) {

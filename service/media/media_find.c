@@ -25,6 +25,7 @@ struct look {
     struct media_list keys; /* packets at which decoding can start */
     struct media_list decoded;
     AVRational time_base, rate; /* the stream's, and what it says its rate is */
+    AVCodecParameters *known;   /* of the stream, for the second pass; owned; NULL = it has to look again */
     bool geometry_known;
     int32_t width, height; /* as stored */
 };
@@ -98,8 +99,11 @@ static int scan(struct look *look, struct err *e)
     struct media_source s;
     struct media_info *info = &look->found->info;
     int more, result = -1;
-    if (media__source_open(&s, look->fd, look->found->size, look->found->container, look->limits, e) != 0)
+    if (media__source_open(&s, look->fd, look->found->size, look->found->container, NULL, look->limits, e) != 0)
         goto out;
+    if (media__source_reusable(look->found->container) && (look->known = avcodec_parameters_alloc()) != NULL &&
+        avcodec_parameters_copy(look->known, s.stream->codecpar) < 0)
+        avcodec_parameters_free(&look->known);
     for (unsigned i = 0; i < s.format->nb_streams; i++)
         info->has_audio |= s.format->streams[i]->codecpar->codec_type == AVMEDIA_TYPE_AUDIO;
     snprintf(info->codec, sizeof info->codec, "%s", avcodec_get_name(s.stream->codecpar->codec_id));
@@ -171,7 +175,9 @@ static int decode_ranges(struct look *look, const struct range *ranges, int coun
     int more = 1, result = -1, r = 0;
     int64_t start = AV_NOPTS_VALUE;
     look->decoded.count = 0;
-    if (media__source_open(&s, look->fd, look->found->size, look->found->container, look->limits, e) != 0)
+    if (media__source_open(&s, look->fd, look->found->size, look->found->container, look->known, look->limits, e) !=
+            0 ||
+        media__source_decode(&s, look->limits->pixels, e) != 0)
         goto out;
     if (!f) {
         err_set(e, ERR_media_decode_memory, "no memory to decode the video");
@@ -269,6 +275,7 @@ int media__find_video(int fd, const struct media_limits *l, struct media_found *
         result = look_at_pictures(&look, e);
     media__list_free(&look.keys);
     media__list_free(&look.decoded);
+    avcodec_parameters_free(&look.known);
     return result;
 }
 

@@ -8,19 +8,20 @@
 
 /* Beginnings of file names. Encoders and audio; displays, fonts and drawing; networks and their secrets. */
 static const char *const unneeded[] = {
-    "libaom.so",   "libchromaprint", "libcodec2",     "libgme",     "libgsm",      "libhwy",        "libjxl",
-    "libmp3lame",  "libmpg123",      "libogg",        "libopenjp2", "libopenmpt",  "libopus",       "librav1e",
-    "libshine",    "libsnappy",      "libsoxr",       "libspeex",   "libSvtAv1",   "libtheora",     "libtwolame",
-    "libvorbis",   "libwebp",        "libx264",       "libx265",    "libxvidcore", "libzvbi",       "libblkid",
-    "libbrotli",   "libcairo",       "libdatrie",     "libdrm",     "libffi",      "libfontconfig", "libfreetype",
-    "libfribidi",  "libgdk_pixbuf",  "libgio",        "libglib",    "libgmodule",  "libgobject",    "libgraphite2",
-    "libharfbuzz", "libjpeg",        "liblcms2",      "libmfx",     "libmount",    "libOpenCL",     "libpango",
-    "libpcre2",    "libpixman",      "libpng",        "librsvg",    "libselinux",  "libthai",       "libva",
-    "libvdpau",    "libX",           "libxcb",        "libbluray",  "libbsd",      "libcjson",      "libcom_err",
-    "libgcrypt",   "libgnutls",      "libgpg-error",  "libgssapi",  "libhogweed",  "libidn2",       "libk5crypto",
-    "libkeyutils", "libkrb5",        "libmbedcrypto", "libmd.so",   "libnorm",     "libp11-kit",    "libpgm",
-    "librabbitmq", "libresolv",      "librist",       "libsodium",  "libsrt",      "libssh",        "libssl",
-    "libtasn1",    "libudfread",     "libunistring",  "libzmq",
+    "libaom.so",     "libchromaprint", "libcodec2",   "libgme",     "libgomp",       "libgsm",       "libhwy",
+    "libjxl",        "libmp3lame",     "libmpg123",   "libnuma",    "libogg",        "libopenjp2",   "libopenmpt",
+    "libopus",       "librav1e",       "libshine",    "libsnappy",  "libsoxr",       "libspeex",     "libstdc++",
+    "libSvtAv1",     "libswresample",  "libtheora",   "libtwolame", "libvorbis",     "libwebp",      "libx264",
+    "libx265",       "libxvidcore",    "libzvbi",     "libacl",     "libblkid",      "libbrotli",    "libcairo",
+    "libdatrie",     "libdrm",         "libexpat",    "libffi",     "libfontconfig", "libfreetype",  "libfribidi",
+    "libgdk_pixbuf", "libgio",         "libglib",     "libgmodule", "libgobject",    "libgraphite2", "libharfbuzz",
+    "libicu",        "libjpeg",        "liblcms2",    "libmfx",     "libmount",      "libOpenCL",    "libpango",
+    "libpcre2",      "libpixman",      "libpng",      "librsvg",    "libselinux",    "libthai",      "libva",
+    "libvdpau",      "libX",           "libxcb",      "libxml2",    "libbluray",     "libbsd",       "libcjson",
+    "libcom_err",    "libgcrypt",      "libgmp",      "libgnutls",  "libgpg-error",  "libgssapi",    "libhogweed",
+    "libidn2",       "libk5crypto",    "libkeyutils", "libkrb5",    "libmbedcrypto", "libmd.so",     "libnorm",
+    "libp11-kit",    "libpgm",         "librabbitmq", "libresolv",  "librist",       "libsodium",    "libsrt",
+    "libssh",        "libssl",         "libtasn1",    "libudfread", "libunistring",  "libzmq",
 };
 
 static bool is_unneeded(const char *path)
