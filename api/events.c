@@ -39,6 +39,7 @@ struct stream {
     bool paging; /* a pool thread has it, or waits for the reader */
     bool queued; /* a pool thread has it */
     bool news;   /* events came meanwhile */
+    bool over;   /* the last event is sent: end at the next tick */
     bool ended;
     char last_id[40]; /* of the last event sent; "" = none */
     int64_t said_ms;  /* when anything was last written */
@@ -57,20 +58,30 @@ static void stream_unref(struct stream *s)
 
 /* ---- frames ---- */
 
+static void make_frame(struct buf *frame, const char *type, const char *id, const struct snapshot *job)
+{
+    if (id)
+        buf_printf(frame, "id: %s\n", id);
+    buf_printf(frame, "event: %s\ndata: ", type);
+    buf_add_str(frame, job->text);
+    buf_add_str(frame, "\n\n");
+}
+
+static int say(struct stream *s, const struct buf *frame)
+{
+    s->said_ms = clock_mono_ms();
+    return frame->failed ? -1 : source_write(s->source, frame->data, frame->size);
+}
+
 static int write_frame(struct stream *s, const char *type, const char *id, const struct snapshot *job)
 {
     struct buf frame;
     int rc;
 
     buf_init(&frame, FRAME_MAX_BYTES);
-    if (id)
-        buf_printf(&frame, "id: %s\n", id);
-    buf_printf(&frame, "event: %s\ndata: ", type);
-    buf_add_str(&frame, job->text);
-    buf_add_str(&frame, "\n\n");
-    rc = frame.failed ? -1 : source_write(s->source, frame.data, frame.size);
+    make_frame(&frame, type, id, job);
+    rc = say(s, &frame);
     buf_free(&frame);
-    s->said_ms = clock_mono_ms();
     return rc;
 }
 
@@ -80,13 +91,19 @@ static void end_locked(struct stream *s)
     source_end(s->source, false);
 }
 
-/* Sends one event and ends after the last one of a job. Call only when there is room for a frame. */
+/* Is this event the last one of its job? */
+static bool is_last(const struct queue_event *event, const struct snapshot *job)
+{
+    return job->terminal && event->version >= job->job.version;
+}
+
+/* Sends a retained event and ends after the last one. Call only when there is room for a frame. */
 static void send_locked(struct stream *s, const struct queue_event *event, const struct snapshot *job)
 {
     text_copy(s->last_id, sizeof(s->last_id), event->id);
     if (write_frame(s, event->type, event->id, job))
         s->ended = true;
-    else if (job->terminal && event->version >= job->job.version)
+    else if (is_last(event, job))
         end_locked(s);
 }
 
@@ -193,37 +210,52 @@ static void page(void *arg, struct worker *w)
 
 /* ---- live ---- */
 
-static void on_news(void *user, const struct queue_event *event, struct snapshot *now)
+/* After the last event the stream does not end at once: the words that a thousand clients wait for go out before
+ * anybody's connection is wound up. */
+static void tell_locked(struct stream *s, struct news *news)
+{
+    if (news->frame.size == 0)
+        make_frame(&news->frame, news->event->type, news->event->id, news->now);
+    text_copy(s->last_id, sizeof(s->last_id), news->event->id);
+    if (say(s, &news->frame))
+        s->ended = true;
+    else
+        s->over = is_last(news->event, news->now);
+}
+
+static bool on_news(void *user, struct news *news)
 {
     struct stream *s = user;
 
     pthread_mutex_lock(&s->lock);
-    if (s->paging || s->ended) {
+    if (s->paging || s->ended || s->over) {
         s->news = true;
-    } else if (now && has_room(s, now)) {
-        send_locked(s, event, now);
+    } else if (news->now && has_room(s, news->now)) {
+        tell_locked(s, news);
     } else {
         s->news = true;
         start_page_locked(s);
     }
+    bool over = s->over;
     pthread_mutex_unlock(&s->lock);
+    return over;
 }
 
 static bool on_tick(void *user, int64_t mono_ms)
 {
     struct stream *s = user;
-    bool closed = source_closed(s->source) || mono_ms == INT64_MAX;
+    bool gone = source_closed(s->source) || mono_ms == INT64_MAX;
 
-    if (!closed) {
-        pthread_mutex_lock(&s->lock);
-        if (mono_ms - s->said_ms >= PING_MS && source_room(s->source) > BACKLOG_BYTES / 2) {
-            s->said_ms = mono_ms;
-            if (source_write(s->source, ": ping\n\n", 8))
-                s->ended = true;
-        }
-        pthread_mutex_unlock(&s->lock);
-        return true;
+    pthread_mutex_lock(&s->lock);
+    gone = gone || s->over;
+    if (!gone && mono_ms - s->said_ms >= PING_MS && source_room(s->source) > BACKLOG_BYTES / 2) {
+        s->said_ms = mono_ms;
+        if (source_write(s->source, ": ping\n\n", 8))
+            s->ended = true;
     }
+    pthread_mutex_unlock(&s->lock);
+    if (!gone)
+        return true;
     source_end(s->source, false);
     source_unref(s->source);
     stream_unref(s);

@@ -17,6 +17,7 @@ enum {
     WAIT_MS = 100, /* how long one read of the stream blocks: well below CACHE_FRESH_MS */
     RETRY_MS = 200,
     TICK_MS = 1000,
+    NEWS_MAX_BYTES = 1 << 17,
 };
 
 struct subscriber {
@@ -32,6 +33,7 @@ struct watch {
     struct queue *feed, *reader;
     char last_id[40];
     bool caught_up; /* what was in the stream before we came is not news */
+    bool tick_soon;
     atomic_bool up;
     atomic_bool stopping;
     pthread_mutex_t lock;
@@ -164,14 +166,16 @@ static struct snapshot *job_now(struct watch *w, const char *job_id)
 
 static void tell(struct watch *w, const struct queue_event *event)
 {
-    struct snapshot *now = job_now(w, event->job_id);
+    struct news news = {.event = event, .now = job_now(w, event->job_id)};
 
+    buf_init(&news.frame, NEWS_MAX_BYTES);
     pthread_mutex_lock(&w->lock);
     for (struct subscriber *s = w->subscribers[bucket_of(event->job_id)]; s; s = s->next)
-        if (strcmp(s->job_id, event->job_id) == 0)
-            s->ops->news(s->stream, event, now);
+        if (strcmp(s->job_id, event->job_id) == 0 && s->ops->hear(s->stream, &news))
+            w->tick_soon = true;
     pthread_mutex_unlock(&w->lock);
-    snapshot_unref(now);
+    buf_free(&news.frame);
+    snapshot_unref(news.now);
 }
 
 static void tick_subscribers(struct watch *w, int64_t now)
@@ -252,10 +256,12 @@ static void *run(void *arg)
         abort();
     while (!atomic_load(&w->stopping)) {
         int64_t now;
+        bool soon = w->tick_soon; /* not before the next read: who has just been told goes first */
+        w->tick_soon = false;
         read_once(w, events);
         now = clock_mono_ms();
         release_due(w, now);
-        if (now - last_tick >= TICK_MS) {
+        if (soon || now - last_tick >= TICK_MS) {
             tick_subscribers(w, now);
             last_tick = now;
         }

@@ -25,11 +25,17 @@ int watch_check(struct watch *w, struct err *e);
  * come. Then park_done runs in a pool thread. Any thread. */
 void watch_park(struct watch *w, struct req *r);
 
+/* An event of a job, the same for all who listen to it. */
+struct news {
+    const struct queue_event *event;
+    struct snapshot *now; /* the job as it is; NULL = Redis could not be asked */
+    struct buf frame;     /* empty at first: the first who needs the event as text leaves it here for the others */
+};
+
 /* What an event stream wants to hear. Both run in the watch's thread and must not wait. */
 struct subscriber_ops {
-    /* An event of the job with the job as it is now; NULL = Redis could not be asked. */
-    void (*news)(void *stream, const struct queue_event *event, struct snapshot *now);
-    /* Once a second; false = the stream is over, forget it (its reference is the callee's to drop). */
+    bool (*hear)(void *stream, struct news *news); /* true = tick me soon */
+    /* Once a second, or soon; false = the stream is over, forget it (its reference is the callee's to drop). */
     bool (*tick)(void *stream, int64_t mono_ms);
 };
 
