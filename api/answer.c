@@ -11,9 +11,9 @@
 
 struct answer *answer_new(int status)
 {
-    struct answer *a = calloc(1, sizeof(*a));
+    struct answer *a = calloc(1, sizeof *a);
 
-    if (a == NULL)
+    if (!a)
         abort();
     atomic_init(&a->refs, 1);
     a->status = status;
@@ -35,7 +35,7 @@ struct answer *answer_text(int status, const char *type, const char *text)
 {
     char *copy = strdup(text);
 
-    if (copy == NULL)
+    if (!copy)
         abort();
     return answer_take(status, type, copy, strlen(copy));
 }
@@ -91,7 +91,7 @@ struct answer *answer_ref(struct answer *a)
 
 void answer_unref(struct answer *a)
 {
-    if (a == NULL || atomic_fetch_sub(&a->refs, 1) > 1)
+    if (!a || atomic_fetch_sub(&a->refs, 1) > 1)
         return;
     for (int i = 0; i < a->header_count; i++)
         free(a->headers[i].value);
@@ -130,7 +130,7 @@ const char *answer_reason(int status)
         {507, "Insufficient Storage"},
     };
 
-    for (size_t i = 0; i < sizeof(reasons) / sizeof(*reasons); i++)
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
         if (reasons[i].status == status)
             return reasons[i].reason;
     return "Answer";

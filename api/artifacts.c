@@ -32,7 +32,7 @@ static int read_list(struct req *r, struct worker *w, struct snapshot **s, json_
         store_get_bytes(r->app->store, key, &text, e) == 0)
         receipt = json_parse(text.data ? text.data : "", text.size, ERR_internal, e);
     buf_free(&text);
-    if (receipt == NULL)
+    if (!receipt)
         return -1;
     *out = json_is_array(json_object_get(receipt, "artifacts")) ? json_incref(json_object_get(receipt, "artifacts"))
                                                                 : json_array();
@@ -55,7 +55,7 @@ void artifacts_list(struct req *r, struct worker *w)
     {
         char url[160];
         const char *name = json_string_value(json_object_get(one, "name"));
-        snprintf(url, sizeof(url), "/v1/jobs/%s/artifacts/%.64s", s->job.id, name ? name : "");
+        snprintf(url, sizeof url, "/v1/jobs/%s/artifacts/%.64s", s->job.id, name ? name : "");
         json_put_str(one, "url", url);
     }
     object = json_object();
@@ -85,13 +85,13 @@ void artifacts_get(struct req *r, struct worker *w)
             type = json_string_value(json_object_get(one, "content_type"));
         }
     }
-    if (sha256 == NULL || type == NULL) {
+    if (!sha256 || !type) {
         err_set(&e, ERR_artifact_not_found, "the job has no such file; GET /jobs/{id}/artifacts lists them");
         goto problem;
     }
     if (beside_result(&s->job, r->params[1], key, &e))
         goto problem;
-    snprintf(name, sizeof(name), "%s-%s", s->job.id, r->params[1]);
+    snprintf(name, sizeof name, "%s-%s", s->job.id, r->params[1]);
     blob_answer(r, &(struct blob){key, sha256, type, name, s->job.expires_ms});
     goto out;
 problem:

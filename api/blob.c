@@ -33,7 +33,7 @@ static void pump_piece(void *arg, struct worker *w)
     struct err e;
 
     (void)w;
-    if (piece == NULL)
+    if (!piece)
         abort();
     got = store_read(p->app->store, p->key, p->offset, piece, (size_t)size, &e);
     if (got <= 0 || source_write(source, piece, (size_t)got)) {
@@ -62,12 +62,12 @@ static void pump_wanted(void *user)
 
 static struct source *pump_start(struct app *app, const char *key, int64_t offset, int64_t length)
 {
-    struct pump *p = calloc(1, sizeof(*p));
+    struct pump *p = calloc(1, sizeof *p);
 
-    if (p == NULL)
+    if (!p)
         abort();
     p->app = app;
-    snprintf(p->key, sizeof(p->key), "%s", key);
+    snprintf(p->key, sizeof p->key, "%s", key);
     p->offset = offset;
     p->end = offset + length;
     p->source = source_new(AHEAD_BYTES, pump_wanted, free, p);
@@ -149,7 +149,7 @@ void blob_answer(struct req *r, const struct blob *b)
     int64_t size = 0;
     int fd = -1;
 
-    snprintf(tag, sizeof(tag), "\"%s\"", b->sha256);
+    snprintf(tag, sizeof tag, "\"%s\"", b->sha256);
     if (fields_none_match(req_header(r, REQ_if_none_match), tag)) {
         a = answer_new(304);
         describe(a, b, tag);

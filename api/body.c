@@ -18,11 +18,11 @@ int body_object(struct req *r, bool optional, const char *const *known, json_t *
         *out = json_object();
         return 0;
     }
-    fields_media_type(req_header(r, REQ_content_type), type, sizeof(type));
+    fields_media_type(req_header(r, REQ_content_type), type, sizeof type);
     if (strcmp(type, "application/json") != 0)
         return err_set_field(e, ERR_unsupported_media_type, "Content-Type", "send application/json");
     body = json_parse(r->body.data ? r->body.data : "", r->body.size, ERR_bad_request, e);
-    if (body == NULL)
+    if (!body)
         return -1;
     if (!json_is_object(body)) {
         json_decref(body);

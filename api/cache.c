@@ -34,9 +34,9 @@ struct cache {
 
 struct cache *cache_new(int max_entries)
 {
-    struct cache *c = calloc(1, sizeof(*c));
+    struct cache *c = calloc(1, sizeof *c);
 
-    if (c == NULL)
+    if (!c)
         abort();
     c->max_per_shard = max_entries / SHARDS + 1;
     for (int i = 0; i < SHARDS; i++)
@@ -73,16 +73,16 @@ static struct answer *make_answer(int status, const struct snapshot *s)
 
 static struct snapshot *snapshot_new(struct job *job)
 {
-    struct snapshot *s = calloc(1, sizeof(*s));
+    struct snapshot *s = calloc(1, sizeof *s);
     json_t *object;
 
-    if (s == NULL)
+    if (!s)
         abort();
     object = job_json(job, "");
     atomic_init(&s->refs, 1);
     s->fetched_ms = clock_mono_ms();
     s->terminal = job_state_terminal(job->state);
-    snprintf(s->tag, sizeof(s->tag), "\"v%lld\"", (long long)job->version);
+    snprintf(s->tag, sizeof s->tag, "\"v%lld\"", (long long)job->version);
     s->job = *job;
     s->job.params_text = s->job.input_text = s->job.tags_text = NULL;
     job_free(job);
@@ -104,7 +104,7 @@ static struct snapshot *snapshot_ref(struct snapshot *s)
 
 void snapshot_unref(struct snapshot *s)
 {
-    if (s == NULL || atomic_fetch_sub(&s->refs, 1) > 1)
+    if (!s || atomic_fetch_sub(&s->refs, 1) > 1)
         return;
     answer_unref(s->whole);
     answer_unref(s->unchanged);
@@ -175,9 +175,9 @@ static struct entry *entry_locked(struct cache *c, struct shard *s, const char *
     if (e) {
         unlink_locked(s, e);
     } else {
-        if ((e = calloc(1, sizeof(*e))) == NULL)
+        if ((e = calloc(1, sizeof *e)) == NULL)
             abort();
-        snprintf(e->id, sizeof(e->id), "%s", id);
+        snprintf(e->id, sizeof e->id, "%s", id);
         *at = e;
         s->count++;
     }
@@ -277,7 +277,7 @@ void cache_flush(struct cache *c)
 
 void cache_free(struct cache *c)
 {
-    if (c == NULL)
+    if (!c)
         return;
     cache_flush(c);
     for (int i = 0; i < SHARDS; i++)
@@ -289,7 +289,7 @@ json_t *snapshot_json(const struct snapshot *s)
 {
     json_t *object = json_parse(s->text, strlen(s->text), ERR_internal, NULL);
 
-    if (object == NULL)
+    if (!object)
         abort(); /* it is our own text */
     return object;
 }

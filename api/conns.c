@@ -85,7 +85,7 @@ static void sweep_locked(struct conns *c)
         if (conn->shut || !expired(c, conn, now))
             continue;
         if (atomic_load(&conn->phase) == CONN_BODY) {
-            size_t size = c->conf.too_slow(text, sizeof(text));
+            size_t size = c->conf.too_slow(text, sizeof text);
             ssize_t sent = send(conn->fd, text, size, MSG_DONTWAIT | MSG_NOSIGNAL);
             (void)sent; /* a courtesy: whether it arrives changes nothing */
         }
@@ -100,9 +100,9 @@ static int collect_locked(struct conns *c)
 
     if (c->polled_max < c->count) {
         c->polled_max = 2 * c->count;
-        c->polled = realloc(c->polled, (size_t)c->polled_max * sizeof(*c->polled));
+        c->polled = realloc(c->polled, (size_t)c->polled_max * sizeof *c->polled);
         c->polled_conns = realloc(c->polled_conns, (size_t)c->polled_max * sizeof(struct conn *));
-        if (c->polled == NULL || c->polled_conns == NULL)
+        if (!c->polled || !c->polled_conns)
             abort();
     }
     for (struct conn *conn = c->first; conn; conn = conn->next) {
@@ -150,9 +150,9 @@ static void *run(void *arg)
 
 struct conns *conns_start(const struct conns_conf *conf)
 {
-    struct conns *c = calloc(1, sizeof(*c));
+    struct conns *c = calloc(1, sizeof *c);
 
-    if (c == NULL)
+    if (!c)
         abort();
     c->conf = *conf;
     pthread_mutex_init(&c->lock, NULL);
@@ -164,7 +164,7 @@ struct conns *conns_start(const struct conns_conf *conf)
 
 void conns_stop(struct conns *c)
 {
-    if (c == NULL)
+    if (!c)
         return;
     pthread_mutex_lock(&c->lock);
     c->stopping = true;
@@ -215,8 +215,8 @@ static void count_in_locked(struct conns *c, struct conn *conn, const uint8_t by
 {
     struct address **at = find_address_locked(c, bytes);
 
-    if (*at == NULL) {
-        if ((*at = calloc(1, sizeof(**at))) == NULL)
+    if (!*at) {
+        if ((*at = calloc(1, sizeof **at)) == NULL)
             abort();
         memcpy((*at)->bytes, bytes, ADDRESS_BYTES);
     }
@@ -231,7 +231,7 @@ static void count_out_locked(struct conns *c, struct conn *conn)
 {
     struct address **at, *gone = conn->address;
 
-    if (gone == NULL)
+    if (!gone)
         return;
     gone->uploads -= conn->uploading;
     if (--gone->connections > 0)
@@ -280,9 +280,9 @@ struct conn *conns_add(struct conns *c, int fd, const struct sockaddr *peer_or_n
     uint8_t address[ADDRESS_BYTES];
     bool counted = c->conf.per_address + c->conf.uploads_per_address > 0 && peer_or_null &&
                    read_address(peer_or_null, address) == 0;
-    struct conn *conn = calloc(1, sizeof(*conn));
+    struct conn *conn = calloc(1, sizeof *conn);
 
-    if (conn == NULL)
+    if (!conn)
         abort();
     conn->fd = fd;
     atomic_init(&conn->since_ms, clock_mono_ms());

@@ -4,7 +4,7 @@
 
 bool cors_allows(const char *origins, const char *origin)
 {
-    if (origins == NULL || origin == NULL || origin[0] == 0)
+    if (!origins || !origin || origin[0] == 0)
         return false;
     for (const char *at = origins; *at; at += strcspn(at, ","), at += *at == ',') {
         at += strspn(at, " ");

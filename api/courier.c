@@ -54,7 +54,7 @@ static int64_t next_try_ms(int32_t tries)
 {
     int64_t base;
 
-    if (tries < 0 || (size_t)tries >= sizeof(schedule_s) / sizeof(*schedule_s))
+    if (tries < 0 || (size_t)tries >= sizeof schedule_s / sizeof *schedule_s)
         return -1;
     base = schedule_s[tries] * 1000;
     return base + (int64_t)(id_random_seed() % (base / 10 + 1));
@@ -66,8 +66,8 @@ static char *make_body(const struct job *job)
     json_t *object = json_object(), *data = json_object();
     char type[32], url[64], *text;
 
-    snprintf(type, sizeof(type), "job.%s", job_state_name(job->state));
-    snprintf(url, sizeof(url), "/v1/jobs/%s", job->id);
+    snprintf(type, sizeof type, "job.%s", job_state_name(job->state));
+    snprintf(url, sizeof url, "/v1/jobs/%s", job->id);
     json_put_str(data, "id", job->id);
     json_put_str(data, "object", "job");
     json_put_str(data, "state", job_state_name(job->state));
@@ -126,11 +126,11 @@ static int post(struct courier *c, struct http *http, const struct webhook *hook
     struct http_response response;
 
     webhook_sign(hook, id, now_s, body, signature);
-    snprintf(id_line, sizeof(id_line), "webhook-id: %s", id);
-    snprintf(time_line, sizeof(time_line), "webhook-timestamp: %lld", (long long)now_s);
-    snprintf(signature_line, sizeof(signature_line), "webhook-signature: %s", signature);
-    snprintf(trace_line, sizeof(trace_line), "traceparent: %.64s", job->trace_parent);
-    snprintf(state_line, sizeof(state_line), "tracestate: %s", job->trace_state ? job->trace_state : "");
+    snprintf(id_line, sizeof id_line, "webhook-id: %s", id);
+    snprintf(time_line, sizeof time_line, "webhook-timestamp: %lld", (long long)now_s);
+    snprintf(signature_line, sizeof signature_line, "webhook-signature: %s", signature);
+    snprintf(trace_line, sizeof trace_line, "traceparent: %.64s", job->trace_parent);
+    snprintf(state_line, sizeof state_line, "tracestate: %s", job->trace_state ? job->trace_state : "");
     if (http_do(http, &request, &response, e))
         return -1;
     return response.status;
@@ -172,12 +172,12 @@ static void deliver(struct courier *c, struct queue *queue, struct http *http, c
     struct webhook hook;
     struct job job;
     struct err e = {0};
-    char *body = NULL, *entry, id[sizeof(d->id)];
+    char *body = NULL, *entry, id[sizeof d->id];
     int64_t start = clock_mono_ms(), next;
     int status = -1;
 
     job_init(&job);
-    memcpy(id, d->id, sizeof(id));
+    memcpy(id, d->id, sizeof id);
     for (char *bar = id; (bar = strchr(bar, '|')) != NULL;)
         *bar = '-';
     if (webhook_parse(&hook, d->text)) {
@@ -207,11 +207,11 @@ static void *run(void *arg)
     struct courier *c = arg;
     struct queue *queue = NULL;
     struct http *http = http_new();
-    struct queue_delivery *d = malloc(sizeof(*d));
+    struct queue_delivery *d = malloc(sizeof *d);
     struct err e;
     int got = 0;
 
-    if (d == NULL)
+    if (!d)
         abort();
     if (queue_open(&queue, c->app->config, &e)) {
         log_err(LOG_ERROR, "api.courier", NULL, &e);
@@ -230,9 +230,9 @@ out:
 
 int courier_start(struct courier **out, struct app *app, struct err *e)
 {
-    struct courier *c = calloc(1, sizeof(*c));
+    struct courier *c = calloc(1, sizeof *c);
 
-    if (c == NULL)
+    if (!c)
         abort();
     c->app = app;
     pthread_mutex_init(&c->lock, NULL);
@@ -250,7 +250,7 @@ int courier_start(struct courier **out, struct app *app, struct err *e)
 
 void courier_stop(struct courier *c)
 {
-    if (c == NULL)
+    if (!c)
         return;
     pthread_mutex_lock(&c->lock);
     c->stopping = true;

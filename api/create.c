@@ -32,11 +32,11 @@ static int take_key(struct creation *c, const char *key, struct err *e)
 {
     size_t size = key ? strlen(key) : 0;
 
-    if (key == NULL)
+    if (!key)
         return 0;
-    if (size == 0 || size >= sizeof(c->idempotency_key))
+    if (size == 0 || size >= sizeof c->idempotency_key)
         return err_set_field(e, ERR_bad_header, "Idempotency-Key", "the key must have 1 to %zu characters",
-                             sizeof(c->idempotency_key) - 1);
+                             sizeof c->idempotency_key - 1);
     for (size_t i = 0; i < size; i++)
         if (key[i] < 0x20 || key[i] > 0x7e)
             return err_set_field(e, ERR_bad_header, "Idempotency-Key", "the key must be printable ASCII");
@@ -54,7 +54,7 @@ static int take_type(struct creation *c, const struct req *r, struct err *e)
     char type[64], boundary[MULTIPART_BOUNDARY_MAX + 1];
     struct multipart_sink sink = {on_begin, on_data, on_end, c};
 
-    fields_media_type(value, type, sizeof(type));
+    fields_media_type(value, type, sizeof type);
     if (strcmp(type, "application/json") == 0) {
         c->json = true;
         return 0;
@@ -81,7 +81,7 @@ static int take_headers(struct creation *c, const struct req *r, struct err *e)
         fields_seconds(req_header(r, REQ_start_deadline), "X-Start-Deadline", DEADLINE_MAX_S, &c->start_deadline_s, e))
         return -1;
     /* On a request Content-Digest and Repr-Digest say the same: there is no coding or range between them. */
-    if (digest == NULL)
+    if (!digest)
         digest = body;
     if (digest && fields_digest(digest, digest == body ? "Content-Digest" : "Repr-Digest", c->repr_digest, e) < 0)
         return -1;
@@ -200,7 +200,7 @@ static const struct {
     {"palette", offsetof(struct creation, palette), PALETTE_FILE_MAX},
     {"timesheet", offsetof(struct creation, timesheet), TIMESHEET_FILE_MAX},
 };
-enum { FILE_PARTS = sizeof(file_parts) / sizeof(*file_parts), REFERENCE_PART = 1 };
+enum { FILE_PARTS = sizeof file_parts / sizeof *file_parts, REFERENCE_PART = 1 };
 
 static int find_file_part(const char *name)
 {
@@ -224,7 +224,7 @@ static int begin_file(struct creation *c, int part, const struct multipart_part 
         file += c->reference_count;
     if (p->digest && fields_digest(p->digest, "Content-Digest", file->wanted, e) < 0)
         return -1;
-    text_clean(file->name, sizeof(file->name), p->filename ? p->filename : p->name);
+    text_clean(file->name, sizeof file->name, p->filename ? p->filename : p->name);
     if (spool_open(&c->spool, c->app, file, e))
         return -1;
     c->reference_count += reference;
@@ -247,7 +247,7 @@ static enum video_field find_video_field(const struct creation *c, const char *n
                 {"reference.upload_id", REFERENCE_UPLOAD},
                 {"reference.file_id", REFERENCE_UPLOAD}};
 
-    for (size_t i = 0; c->videos && i < sizeof(rows) / sizeof(*rows); i++)
+    for (size_t i = 0; c->videos && i < sizeof rows / sizeof *rows; i++)
         if (strcmp(rows[i].name, name) == 0)
             return rows[i].field;
     return NO_VIDEO_FIELD;
@@ -296,7 +296,7 @@ static int on_begin(void *user, const struct multipart_part *p, struct err *e)
         named.name = name;
     }
     part = find_file_part(named.name);
-    text_clean(c->part_name, sizeof(c->part_name), named.name);
+    text_clean(c->part_name, sizeof c->part_name, named.name);
     return part >= 0 ? begin_file(c, part, &named, e) : begin_text(c, &named, e);
 }
 
@@ -332,7 +332,7 @@ static int end_text(struct creation *c, struct err *e)
     struct field *f = &c->fields[c->field_count];
     if ((f->value = strdup(text)) == NULL)
         abort();
-    memcpy(f->name, c->part_name, sizeof(f->name));
+    memcpy(f->name, c->part_name, sizeof f->name);
     c->field_count++;
     return 0;
 }
@@ -378,7 +378,7 @@ static int check_digest(struct creation *c, struct err *e)
     uint8_t sha256[HASH_SIZE];
     char hex[HASH_HEX_SIZE];
 
-    if (c->hash == NULL)
+    if (!c->hash)
         return 0;
     hash_final(c->hash, sha256);
     hash_hex(sha256, hex);
@@ -439,9 +439,9 @@ static void close_creation(void *user, bool gone, struct worker *w)
 
 int create_take(struct req *r, struct taker *out, struct err *e)
 {
-    struct creation *c = calloc(1, sizeof(*c));
+    struct creation *c = calloc(1, sizeof *c);
 
-    if (c == NULL)
+    if (!c)
         abort();
     c->app = r->app;
     c->who = r->who;
@@ -451,9 +451,9 @@ int create_take(struct req *r, struct taker *out, struct err *e)
     c->expected_bytes = r->content_length > OVERHEAD_MAX_BYTES ? r->content_length - OVERHEAD_MAX_BYTES : 0;
     spool_init(&c->spool);
     span_name(r);
-    memcpy(c->trace_parent, r->trace_parent, sizeof(c->trace_parent));
+    memcpy(c->trace_parent, r->trace_parent, sizeof c->trace_parent);
     if (r->trace_state)
-        text_copy(c->trace_state, sizeof(c->trace_state), r->trace_state);
+        text_copy(c->trace_state, sizeof c->trace_state, r->trace_state);
     id_random_hex(c->holder, 16);
     buf_init(&c->text, TEXT_MAX_BYTES);
     if (take_headers(c, r, e) || check_service(r->app, r, e)) {

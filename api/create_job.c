@@ -58,7 +58,7 @@ static int check_place(const struct creation *c, const struct job_params *p, str
 
 static void take_info(struct manifest_file *out, const struct media_info *info)
 {
-    text_copy(out->container, sizeof(out->container), info->container);
+    text_copy(out->container, sizeof out->container, info->container);
     out->width = info->width;
     out->height = info->height;
     out->frames = info->frames;
@@ -96,11 +96,11 @@ static int probe(struct creation *c, struct media_info info[PROBE_FILES_MAX], st
         const char *code = err_info(e->code)->name;
         metrics_add(c->app->metrics, STATS_REJECTED, 1, &code);
         if (!e->field[0] && refused > c->reference_count)
-            text_copy(e->field, sizeof(e->field), "timesheet");
+            text_copy(e->field, sizeof e->field, "timesheet");
         else if (!e->field[0] && refused > 0)
-            snprintf(e->field, sizeof(e->field), "reference/%d", refused - 1);
+            snprintf(e->field, sizeof e->field, "reference/%d", refused - 1);
         else if (!e->field[0] && refused == 0)
-            text_copy(e->field, sizeof(e->field), "video");
+            text_copy(e->field, sizeof e->field, "video");
     }
 out:
     for (int i = 0; i < count; i++)
@@ -110,18 +110,18 @@ out:
 
 static void describe(struct manifest_file *out, const struct spooled *file)
 {
-    text_copy(out->sha256, sizeof(out->sha256), file->sha256);
-    text_copy(out->name, sizeof(out->name), file->name);
+    text_copy(out->sha256, sizeof out->sha256, file->sha256);
+    text_copy(out->name, sizeof out->name, file->name);
     out->bytes = file->bytes;
 }
 
 /* A palette is a small text that is read here and now; its parser takes any bytes. */
 static int check_palette(const struct creation *c, struct err *e)
 {
-    struct palette *palette = malloc(sizeof(*palette));
+    struct palette *palette = malloc(sizeof *palette);
     struct buf b;
 
-    if (palette == NULL)
+    if (!palette)
         abort();
     buf_init(&b, PALETTE_FILE_MAX);
     int rc = fs_read(c->palette.path, &b, e) || palette_parse(palette, b.data ? b.data : "", b.size, e) ? -1 : 0;
@@ -171,7 +171,7 @@ static void find_known(struct creation *c, const struct manifest *m, struct work
     const char *sha256[1 + MANIFEST_REFERENCES_MAX] = {m->video.sha256};
     struct err e;
 
-    memset(out, 0, sizeof(*out));
+    memset(out, 0, sizeof *out);
     for (int i = 0; i < m->reference_count; i++)
         sha256[i + 1] = m->references[i].sha256;
     if (queue_inputs(w->queue, c->who.tenant, sha256, 1 + m->reference_count, out->keys, &e))
@@ -187,7 +187,7 @@ struct items {
 static void add_input(struct items *items, const struct spooled *file, struct manifest_file *f, const char *known_key,
                       const char *prefix, const char *name)
 {
-    snprintf(f->key, sizeof(f->key), "%.200sin/%s", prefix, name);
+    snprintf(f->key, sizeof f->key, "%.200sin/%s", prefix, name);
     items->list[items->count++] = (struct store_item){
         .key = f->key, .same_as = known_key, .path = file->path, .sha256 = f->sha256, .consume = true};
 }
@@ -198,11 +198,11 @@ static void add_inputs(struct creation *c, struct manifest *m, const struct know
 
     manifest_prefix(m, prefix);
     extension(m->video.container, end);
-    snprintf(name, sizeof(name), "video.%s", end);
+    snprintf(name, sizeof name, "video.%s", end);
     add_input(items, &c->video, &m->video, known->keys[0], prefix, name);
     for (int i = 0; i < c->reference_count; i++) {
         extension(m->references[i].container, end);
-        snprintf(name, sizeof(name), "ref-%d.%s", i, end);
+        snprintf(name, sizeof name, "ref-%d.%s", i, end);
         add_input(items, &c->references[i], &m->references[i], known->keys[i + 1], prefix, name);
     }
     if (c->palette.path[0])
@@ -303,10 +303,10 @@ static int fill_manifest(struct creation *c, struct manifest *m, struct worker *
 
     if (apply_params(c, m, e) || check_place(c, &m->params, e))
         return -1;
-    text_copy(m->tenant, sizeof(m->tenant), c->who.tenant);
-    text_copy(m->idempotency_key, sizeof(m->idempotency_key), c->idempotency_key);
-    text_copy(m->trace_parent, sizeof(m->trace_parent), c->trace_parent);
-    text_copy(m->trace_state, sizeof(m->trace_state), c->trace_state);
+    text_copy(m->tenant, sizeof m->tenant, c->who.tenant);
+    text_copy(m->idempotency_key, sizeof m->idempotency_key, c->idempotency_key);
+    text_copy(m->trace_parent, sizeof m->trace_parent, c->trace_parent);
+    text_copy(m->trace_state, sizeof m->trace_state, c->trace_state);
     describe(&m->video, &c->video);
     for (int i = 0; i < c->reference_count; i++)
         describe(&m->references[i], &c->references[i]);
@@ -325,7 +325,7 @@ static int fill_manifest(struct creation *c, struct manifest *m, struct worker *
         return 0;
     if (models_find(c->app, w, m->params.model, m->pool, &description, e))
         return -1;
-    text_copy(m->params.model, sizeof(m->params.model), m->pool);
+    text_copy(m->params.model, sizeof m->params.model, m->pool);
     if (description) {
         params_fill(&m->params, description);
         json_opt_int(description, "segment_frames", &segment_frames, NULL);

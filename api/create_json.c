@@ -19,7 +19,7 @@ static int refuse_unknown(const json_t *object, const char *const *known, int co
         const char *nearest = text_nearest(key, known, count);
         if (strcmp(key, nearest) == 0)
             continue;
-        snprintf(field, sizeof(field), "%.20s/%.60s", at, key);
+        snprintf(field, sizeof field, "%.20s/%.60s", at, key);
         return err_set_field(e, ERR_params_invalid, field, "no such member; the nearest is %s", nearest);
     }
     return 0;
@@ -47,7 +47,7 @@ static int take_optional(struct creation *c, struct worker *w, const json_t *obj
     const json_t *value = json_object_get(object, name);
     const char *id = NULL;
 
-    if (value == NULL)
+    if (!value)
         return 0;
     return take_upload(value, name, &id, e) || uploads_fetch(c->app, w, c->who.tenant, id, name, out, e) ? -1 : 0;
 }
@@ -79,7 +79,7 @@ int create_take_json(struct creation *c, struct worker *w, struct err *e)
     char at[32];
     int rc = -1;
 
-    if (object == NULL)
+    if (!object)
         return -1;
     if (c->videos)
         object = videos_reshape(object);
@@ -92,7 +92,7 @@ int create_take_json(struct creation *c, struct worker *w, struct err *e)
     if (refuse_unknown(object, known, 5, "", e) || take_upload(json_object_get(object, "video"), "video", &id, e) ||
         uploads_fetch(c->app, w, c->who.tenant, id, "video", &c->video, e))
         goto out;
-    if (references == NULL || json_array_size(references) == 0) {
+    if (!references || json_array_size(references) == 0) {
         err_set_field(e, references ? ERR_params_invalid : ERR_part_missing, "reference",
                       "an array of 1 to %d is needed", MANIFEST_REFERENCES_MAX);
         goto out;
@@ -103,7 +103,7 @@ int create_take_json(struct creation *c, struct worker *w, struct err *e)
         goto out;
     }
     for (size_t i = 0; i < json_array_size(references); i++) {
-        snprintf(at, sizeof(at), "reference/%zu", i);
+        snprintf(at, sizeof at, "reference/%zu", i);
         if (take_upload(json_array_get(references, i), at, &id, e) ||
             uploads_fetch(c->app, w, c->who.tenant, id, at, &c->references[c->reference_count], e))
             goto out;

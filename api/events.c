@@ -100,7 +100,7 @@ static bool is_last(const struct queue_event *event, const struct snapshot *job)
 /* Sends a retained event and ends after the last one. Call only when there is room for a frame. */
 static void send_locked(struct stream *s, const struct queue_event *event, const struct snapshot *job)
 {
-    text_copy(s->last_id, sizeof(s->last_id), event->id);
+    text_copy(s->last_id, sizeof s->last_id, event->id);
     if (write_frame(s, event->type, event->id, job))
         s->ended = true;
     else if (is_last(event, job))
@@ -163,7 +163,7 @@ static int send_page(struct stream *s, struct worker *w, const struct snapshot *
 
     pthread_mutex_lock(&s->lock);
     s->news = false;
-    memcpy(after, s->last_id, sizeof(after));
+    memcpy(after, s->last_id, sizeof after);
     pthread_mutex_unlock(&s->lock);
     count = queue_job_events(w->queue, s->job_id, after, events, PAGE_EVENTS, &reset, &e);
     pthread_mutex_lock(&s->lock);
@@ -181,10 +181,10 @@ static void page(void *arg, struct worker *w)
 {
     struct stream *s = arg;
     struct snapshot *job = job_now(s, w);
-    struct queue_event *events = calloc(PAGE_EVENTS, sizeof(*events));
+    struct queue_event *events = calloc(PAGE_EVENTS, sizeof *events);
     int count = -1;
 
-    if (events == NULL)
+    if (!events)
         abort();
     if (job)
         count = send_page(s, w, job, events);
@@ -216,7 +216,7 @@ static void tell_locked(struct stream *s, struct news *news)
 {
     if (news->frame.size == 0)
         make_frame(&news->frame, news->event->type, news->event->id, news->now);
-    text_copy(s->last_id, sizeof(s->last_id), news->event->id);
+    text_copy(s->last_id, sizeof s->last_id, news->event->id);
     if (say(s, &news->frame))
         s->ended = true;
     else
@@ -305,25 +305,25 @@ void events_open(struct req *r, struct worker *w)
     struct answer *a;
     struct err e;
 
-    if (after == NULL)
+    if (!after)
         after = target_arg(&r->target, "after");
     if (jobs_read(r, w, &job, &e) || count_stream(r, &e)) {
         snapshot_unref(job);
         req_done_problem(r, &e);
         return;
     }
-    s = calloc(1, sizeof(*s));
-    if (s == NULL)
+    s = calloc(1, sizeof *s);
+    if (!s)
         abort();
     pthread_mutex_init(&s->lock, NULL);
     s->app = r->app;
     s->refs = 2; /* the source's and the subscription's */
     s->paging = true;
     s->said_ms = clock_mono_ms();
-    text_copy(s->job_id, sizeof(s->job_id), job->job.id);
-    text_copy(s->tenant, sizeof(s->tenant), r->who.tenant);
-    if (after && text_copy(s->last_id, sizeof(s->last_id), after))
-        text_copy(s->last_id, sizeof(s->last_id), "unknown");
+    text_copy(s->job_id, sizeof s->job_id, job->job.id);
+    text_copy(s->tenant, sizeof s->tenant, r->who.tenant);
+    if (after && text_copy(s->last_id, sizeof s->last_id, after))
+        text_copy(s->last_id, sizeof s->last_id, "unknown");
     s->source = source_new(BACKLOG_BYTES, wants, on_source_gone, s);
     a = answer_new(200);
     answer_header(a, "Content-Type", "text/event-stream");

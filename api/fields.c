@@ -43,7 +43,7 @@ enum fields_range fields_range(const char *value, int64_t size, int64_t *out_fir
     int64_t first = 0, last = size - 1;
     const char *at;
 
-    if (value == NULL || strncasecmp(value, "bytes=", 6) != 0)
+    if (!value || strncasecmp(value, "bytes=", 6) != 0)
         return RANGE_WHOLE;
     at = skip_space(value + 6);
     if (*at == '-') {
@@ -103,7 +103,7 @@ bool fields_none_match(const char *value, const char *tag)
     char wanted[96];
     size_t size = strlen(tag);
 
-    if (value == NULL || size >= sizeof(wanted))
+    if (!value || size >= sizeof wanted)
         return false;
     if (strcmp(skip_space(value), "*") == 0)
         return true;
@@ -113,7 +113,7 @@ bool fields_none_match(const char *value, const char *tag)
 
 bool fields_if_range(const char *value, const char *tag)
 {
-    return value == NULL || strcmp(skip_space(value), tag) == 0;
+    return !value || strcmp(skip_space(value), tag) == 0;
 }
 
 int64_t fields_prefer_wait(const char *value, int64_t max_s)
@@ -233,7 +233,7 @@ void fields_media_type(const char *value, char *out, size_t size)
 
 int fields_cursor(const char *cursor, const char *parameter, struct err *e)
 {
-    if (cursor == NULL || id_is_job(cursor))
+    if (!cursor || id_is_job(cursor))
         return 0;
     return err_set_field(e, ERR_params_invalid, parameter, "the cursor is not one of ours");
 }

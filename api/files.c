@@ -41,7 +41,7 @@ static bool redirect(struct req *r, const struct job *job, const char *name)
     struct answer *a;
     struct err e;
 
-    if (wanted == NULL || strcmp(wanted, "1") != 0)
+    if (!wanted || strcmp(wanted, "1") != 0)
         return false;
     if (store_presign_get(r->app->store, job->result_key, PRESIGN_S, name, url, &e) || !url[0])
         return false; /* a folder has no links: the file itself is as good an answer */
@@ -62,7 +62,7 @@ void files_result(struct req *r, struct worker *w)
         req_done_problem(r, &e);
         goto out;
     }
-    snprintf(name, sizeof(name), "%s%.20s", s->job.id, ending(s->job.result_key));
+    snprintf(name, sizeof name, "%s%.20s", s->job.id, ending(s->job.result_key));
     if (!redirect(r, &s->job, name)) {
         struct blob b = {s->job.result_key, s->job.result_sha256, s->job.result_type, name, s->job.expires_ms};
         blob_answer(r, &b);
@@ -78,7 +78,7 @@ static json_t *segment_json(const struct queue_segment *g, const char *job_id)
     json_t *object = json_object();
     char url[96];
 
-    snprintf(url, sizeof(url), "/v1/jobs/%s/segments/%d", job_id, (int)g->n);
+    snprintf(url, sizeof url, "/v1/jobs/%s/segments/%d", job_id, (int)g->n);
     json_put_int(object, "n", g->n);
     json_put_int(object, "first_frame", g->first_frame);
     json_put_int(object, "frames", g->frames);
@@ -154,7 +154,7 @@ static int find_output(struct req *r, const struct job *job, const char *name, s
     int64_t first = job->epoch, last = first > EPOCHS_BACK ? first - EPOCHS_BACK : 1;
 
     for (int64_t epoch = first; epoch >= last; epoch--) {
-        snprintf(path, sizeof(path), "out/e%lld/%s", (long long)epoch, name);
+        snprintf(path, sizeof path, "out/e%lld/%s", (long long)epoch, name);
         if (manifest_sibling(job->manifest_key, path, key))
             return err_set(e, ERR_internal, "the job has no usable prefix");
         if (store_get_bytes(r->app->store, key, out, e) == 0)
@@ -183,7 +183,7 @@ static void answer_output(struct req *r, struct worker *w, const char *name, con
         goto out;
     }
     hash_bytes(bytes.data ? bytes.data : "", bytes.size, sha256);
-    snprintf(tag, sizeof(tag), "\"%s\"", sha256);
+    snprintf(tag, sizeof tag, "\"%s\"", sha256);
     if (fields_none_match(req_header(r, REQ_if_none_match), tag)) {
         a = answer_new(304);
     } else {
@@ -245,10 +245,10 @@ static void read_logs(struct req *r, const struct job *job, struct buf *out, str
 
     if (manifest_sibling(job->manifest_key, "log/", key) || store_list(r->app->store, key, "", note_attempt, &found, e))
         return;
-    qsort(found.epochs, (size_t)found.count, sizeof(found.epochs[0]), by_number);
+    qsort(found.epochs, (size_t)found.count, sizeof found.epochs[0], by_number);
     buf_init(&one, SMALL_MAX_BYTES);
     for (int i = 0; i < found.count; i++) {
-        snprintf(path, sizeof(path), "log/e%lld.ndjson", (long long)found.epochs[i]);
+        snprintf(path, sizeof path, "log/e%lld.ndjson", (long long)found.epochs[i]);
         buf_reset(&one);
         if (manifest_sibling(job->manifest_key, path, key) == 0 && store_get_bytes(r->app->store, key, &one, e) == 0 &&
             one.size > 0)

@@ -59,7 +59,7 @@ static int check_lines(const struct guard_request *r, struct err *e)
 {
     uintptr_t at = (uintptr_t)r->method + strlen(r->method) + 1;
 
-    if (r->raw_target == NULL)
+    if (!r->raw_target)
         return 0;
     if (at != (uintptr_t)r->raw_target || at + r->raw_target_size + 1 != (uintptr_t)r->version)
         return err_set(e, ERR_ambiguous_framing, "the request line is malformed");
@@ -79,7 +79,7 @@ static int check_framing(const struct guard_request *r, struct err *e)
 {
     const struct guard_field *coding = find_field(r, "Transfer-Encoding"), *length = find_field(r, "Content-Length");
 
-    for (size_t i = 0; i < sizeof(SINGLE) / sizeof(*SINGLE); i++)
+    for (size_t i = 0; i < sizeof SINGLE / sizeof *SINGLE; i++)
         if (count(r, SINGLE[i]) > 1)
             return err_set_field(e, ERR_ambiguous_framing, SINGLE[i], "this header was sent more than once");
     if (coding && length)
@@ -98,11 +98,11 @@ static int check_host(const struct guard_request *r, struct err *e)
 {
     const struct guard_field *host = find_field(r, "Host");
 
-    if (host == NULL && strcmp(r->version, "HTTP/1.1") == 0)
+    if (!host && strcmp(r->version, "HTTP/1.1") == 0)
         return err_set_field(e, ERR_bad_request, "Host", "HTTP/1.1 requires a Host header");
     if (host && strpbrk(host->value, " \t/@?#\\,"))
         return err_set_field(e, ERR_bad_header, "Host", "the value is not a host");
-    if (r->authority[0] && (host == NULL || strcasecmp(host->value, r->authority) != 0))
+    if (r->authority[0] && (!host || strcasecmp(host->value, r->authority) != 0))
         return err_set(e, ERR_bad_request, "the request target names another host than the Host header");
     return 0;
 }

@@ -158,10 +158,10 @@ static void *redis_pulse(void *arg)
 {
     struct house *h = arg;
     struct queue *queue = NULL;
-    struct queue_rate *rates = calloc(RATES_MAX, sizeof(*rates));
+    struct queue_rate *rates = calloc(RATES_MAX, sizeof *rates);
     struct err e = {0};
 
-    if (rates == NULL)
+    if (!rates)
         abort();
     if (queue_open(&queue, h->app->config, &e)) {
         log_err(LOG_ERROR, "api.redis", NULL, &e);
@@ -214,7 +214,7 @@ static void count_reaped(struct house *h, const struct queue_reaped *r)
     } rows[] = {{"lost", r->lost},         {"expired", r->expired},   {"canceled", r->canceled},
                 {"promoted", r->promoted}, {"poisoned", r->poisoned}, {"overdue", r->overdue}};
 
-    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (rows[i].count > 0)
             metrics_add(h->app->metrics, STATS_REAPED, rows[i].count, &rows[i].what);
     if (r->lost > 0 || r->poisoned > 0)
@@ -277,7 +277,7 @@ static void remove_disowned(struct house *h, struct queue *queue)
 
     pthread_mutex_lock(&h->lock);
     count = h->disowned_count;
-    memcpy(ids, h->disowned, sizeof(ids));
+    memcpy(ids, h->disowned, sizeof ids);
     h->disowned_count = 0;
     pthread_mutex_unlock(&h->lock);
     for (int i = 0; i < count; i++)
@@ -358,7 +358,7 @@ static void add_share(void *user, const struct key *key, bool from_file, const s
     if (s->count == SHARES_MAX)
         return;
     share = &s->list[s->count++];
-    text_copy(share->tenant, sizeof(share->tenant), key->id);
+    text_copy(share->tenant, sizeof share->tenant, key->id);
     share->weight = limits.weight;
     share->max_running = limits.running;
 }
@@ -366,10 +366,10 @@ static void add_share(void *user, const struct key *key, bool from_file, const s
 /* Claims look at a tenant's weight and bound in Redis. */
 static int tell_shares(struct house *h, struct queue *queue, struct err *e)
 {
-    struct shares s = {calloc(SHARES_MAX, sizeof(*s.list)), 0};
+    struct shares s = {calloc(SHARES_MAX, sizeof *s.list), 0};
     int rc;
 
-    if (s.list == NULL)
+    if (!s.list)
         abort();
     keys_each(h->app->keys, add_share, &s);
     rc = queue_shares(queue, s.list, s.count, e);
@@ -399,7 +399,7 @@ static void follow_keys(struct house *h, struct queue *queue, const char *redis,
         return;
     }
     f->told = generation;
-    text_copy(f->redis, sizeof(f->redis), redis);
+    text_copy(f->redis, sizeof f->redis, redis);
 }
 
 static void *janitor(void *arg)
@@ -438,9 +438,9 @@ int house_start(struct house **out, struct app *app, struct err *e)
 {
     static void *(*const bodies[THREADS])(void *) = {redis_pulse, store_pulse, reaper, janitor};
     static const char *const names[THREADS] = {"redis-pulse", "store-pulse", "reaper", "janitor"};
-    struct house *h = calloc(1, sizeof(*h));
+    struct house *h = calloc(1, sizeof *h);
 
-    if (h == NULL)
+    if (!h)
         abort();
     h->app = app;
     pthread_mutex_init(&h->lock, NULL);
@@ -460,7 +460,7 @@ int house_start(struct house **out, struct app *app, struct err *e)
 
 void house_stop(struct house *h)
 {
-    if (h == NULL)
+    if (!h)
         return;
     pthread_mutex_lock(&h->lock);
     h->stopping = true;

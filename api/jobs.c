@@ -55,7 +55,7 @@ int jobs_read(struct req *r, struct worker *w, struct snapshot **out, struct err
     if (!id_is_job(id))
         return not_found(e);
     s = cache_get(r->app->cache, id);
-    if (s == NULL)
+    if (!s)
         return read_queue(r, w, id, out, e);
     if (!may_see(r, &s->job)) {
         snapshot_unref(s);
@@ -92,7 +92,7 @@ bool jobs_get_now(struct req *r)
         return true;
     }
     s = wants_wait ? NULL : cache_get(r->app->cache, r->params[0]);
-    if (s == NULL) {
+    if (!s) {
         /* No use in a pool thread finding out once more. */
         if (watch_check(r->app->watch, &e) == 0)
             return false;
@@ -127,7 +127,7 @@ static void park(struct req *r, const char *id, int64_t version, int64_t until_m
                  void (*done)(struct req *, struct worker *))
 {
     if (id != r->park_id)
-        text_copy(r->park_id, sizeof(r->park_id), id);
+        text_copy(r->park_id, sizeof r->park_id, id);
     r->park_version = version;
     r->park_until_ms = until_ms;
     r->park_done = done;
@@ -146,7 +146,7 @@ void jobs_get(struct req *r, struct worker *w)
         return;
     }
     /* The client knows the version of its tag, else the one on arrival; anything newer is news at once. */
-    if (wait_s > 0 && !s->terminal && (none_match == NULL || fields_none_match(none_match, s->tag))) {
+    if (wait_s > 0 && !s->terminal && (!none_match || fields_none_match(none_match, s->tag))) {
         int64_t version = s->job.version;
         snapshot_unref(s);
         park(r, r->params[0], version, clock_mono_ms() + wait_s * 1000, get_done);
@@ -186,10 +186,10 @@ static void created_done(struct req *r, struct worker *w)
     struct snapshot *s = NULL;
     struct err e;
 
-    text_copy(r->params[0], sizeof(r->params[0]), r->park_id);
+    text_copy(r->params[0], sizeof r->params[0], r->park_id);
     if (read_queue(r, w, r->park_id, &s, &e)) {
         /* A job just made stands whether or not it can be read back now: r->answer says so already. */
-        if (r->answer == NULL || e.code == ERR_job_purged)
+        if (!r->answer || e.code == ERR_job_purged)
             req_problem(r, &e);
         req_done(r);
         return;
@@ -213,9 +213,9 @@ static struct answer *answer_from_manifest(const struct req *r, const struct man
     json_t *object;
 
     job_init(&job);
-    text_copy(job.id, sizeof(job.id), m->id);
-    text_copy(job.pool, sizeof(job.pool), m->pool);
-    text_copy(job.trace_parent, sizeof(job.trace_parent), m->trace_parent);
+    text_copy(job.id, sizeof job.id, m->id);
+    text_copy(job.pool, sizeof job.pool, m->pool);
+    text_copy(job.trace_parent, sizeof job.trace_parent, m->trace_parent);
     job.version = 1;
     job.created_ms = job.queued_ms = m->created_ms;
     job.priority = m->priority;
@@ -236,7 +236,7 @@ static struct answer *answer_from_manifest(const struct req *r, const struct man
 void jobs_created(struct req *r, struct worker *w, const char *replay_id, const struct manifest *m, int64_t wait_s)
 {
     r->park_replay = replay_id[0] != 0;
-    text_copy(r->park_id, sizeof(r->park_id), r->park_replay ? replay_id : m->id);
+    text_copy(r->park_id, sizeof r->park_id, r->park_replay ? replay_id : m->id);
     r->park_until_ms = wait_s > 0 ? clock_mono_ms() + wait_s * 1000 : 0;
     if (!r->park_replay)
         req_answer(r, answer_from_manifest(r, m));
@@ -275,7 +275,7 @@ static int read_filter(const struct req *r, struct queue_filter *f, char tag_key
     f->backward = before != NULL;
     if (tag) {
         colon = strchr(tag, ':');
-        if (colon == NULL || colon == tag || colon - tag > 64)
+        if (!colon || colon == tag || colon - tag > 64)
             return err_set_field(e, ERR_params_invalid, "tag", "a tag must look like key:value");
         memcpy(tag_key, tag, (size_t)(colon - tag));
         tag_key[colon - tag] = 0;

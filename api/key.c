@@ -24,7 +24,7 @@ static const struct limit_row {
     {"streams", "streams", offsetof(struct key_limits, streams)},
     {"weight", "weight", offsetof(struct key_limits, weight)},
 };
-enum { LIMIT_ROWS = sizeof(limit_rows) / sizeof(*limit_rows) };
+enum { LIMIT_ROWS = sizeof limit_rows / sizeof *limit_rows };
 
 #define LIMIT_MAX INT64_C(1000000000000000)
 
@@ -101,11 +101,11 @@ static int apply_limits(struct key_limits *l, const json_t *object, struct err *
         const struct limit_row *row = NULL;
         char field[96];
         int64_t n = -1;
-        snprintf(field, sizeof(field), "limits/%.60s", name);
+        snprintf(field, sizeof field, "limits/%.60s", name);
         for (int i = 0; i < LIMIT_ROWS; i++)
             if (strcmp(name, limit_rows[i].name) == 0)
                 row = &limit_rows[i];
-        if (row == NULL)
+        if (!row)
             return err_set_field(e, ERR_params_invalid, field,
                                  "limits are rate_per_minute, queued, running, stored_bytes, streams and weight");
         if (!json_is_null(value) && (json_as_int(value, &n) || n < 0 || n > LIMIT_MAX))
@@ -201,7 +201,7 @@ int key_parse_line(char *line, struct key *out)
     if (comment)
         *comment = 0;
     for (char *s = strtok_r(line, " \t\r", &save); s; s = strtok_r(NULL, " \t\r", &save)) {
-        if (n == (int)(sizeof(words) / sizeof(*words)))
+        if (n == (int)(sizeof words / sizeof *words))
             return -1;
         words[n++] = s;
     }
@@ -287,7 +287,7 @@ int key_parse(struct key *out, const json_t *object, struct err *e)
         return err_set(e, ERR_internal, "the record of a key is broken");
     for (int i = 0; i < LIMIT_ROWS; i++)
         json_as_int(json_object_get(limits, limit_rows[i].name), limit_at(&k.limits, &limit_rows[i]));
-    text_copy(k.id, sizeof(k.id), id);
+    text_copy(k.id, sizeof k.id, id);
     *out = k;
     return 0;
 }

@@ -108,7 +108,7 @@ static int change_begin(struct change *c, const char *id, struct err *e)
 
     if (watch_check(c->r->app->watch, e))
         return -1;
-    snprintf(c->name, sizeof(c->name), "key:%.40s", id);
+    snprintf(c->name, sizeof c->name, "key:%.40s", id);
     id_random_hex(c->token, 16);
     if (queue_lock(c->w->queue, c->name, c->token, LOCK_MS, &got, e))
         return -1;
@@ -156,7 +156,7 @@ static int read_new(struct req *r, struct key *out, struct err *e)
         err_set_field(e, ERR_params_invalid, "id", "an id has 1 to %d letters, digits, '-' and '_'", KEY_ID_MAX);
         goto out;
     }
-    text_copy(key.id, sizeof(key.id), id ? id : random);
+    text_copy(key.id, sizeof key.id, id ? id : random);
     key.created_ms = clock_wall_ms();
     if (key_apply(&key, body, e))
         goto out;

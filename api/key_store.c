@@ -51,12 +51,12 @@ int key_store_load(struct store *store, struct key **out, int *out_count, struct
     struct key *keys = NULL;
     int count = 0, rc = -1;
 
-    if (names.list == NULL)
+    if (!names.list)
         abort();
     if (store_list(store, FOLDER, "", take_name, &names, e))
         goto out;
-    keys = calloc((size_t)names.count + 1, sizeof(*keys));
-    if (keys == NULL)
+    keys = calloc((size_t)names.count + 1, sizeof *keys);
+    if (!keys)
         abort();
     for (int i = 0; i < names.count; i++) {
         struct err why;

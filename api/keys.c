@@ -56,14 +56,14 @@ static int compare(const void *a, const void *b)
 /* Takes the malloc'ed keys. */
 static struct key_list list_of(struct key *keys, int count)
 {
-    struct key_list l = {keys, count, calloc((size_t)count * KEY_SECRETS_MAX + 1, sizeof(*l.entries)), 0};
+    struct key_list l = {keys, count, calloc((size_t)count * KEY_SECRETS_MAX + 1, sizeof *l.entries), 0};
 
-    if (l.entries == NULL)
+    if (!l.entries)
         abort();
     for (int i = 0; i < count; i++)
         for (int s = 0; s < keys[i].secret_count && keys[i].revoked_ms == 0; s++)
             l.entries[l.entry_count++] = (struct entry){head_of(keys[i].secrets[s].sha256), i, s};
-    qsort(l.entries, (size_t)l.entry_count, sizeof(*l.entries), compare);
+    qsort(l.entries, (size_t)l.entry_count, sizeof *l.entries, compare);
     return l;
 }
 
@@ -77,11 +77,11 @@ static void list_free(struct key_list *l)
 static int parse_file(const struct keys *k, char *text, struct key_list *out, struct key_limits *defaults,
                       struct err *e)
 {
-    struct key *keys = calloc(KEYS_MAX, sizeof(*keys)), one;
+    struct key *keys = calloc(KEYS_MAX, sizeof *keys), one;
     char *save = text;
     int count = 0, number = 0, rc = -1;
 
-    if (keys == NULL)
+    if (!keys)
         abort();
     for (char *line; (line = strsep(&save, "\n")) != NULL;) {
         int got = count < KEYS_MAX ? key_parse_line(line, &one) : -1;
@@ -120,7 +120,7 @@ int keys_reload(struct keys *k, struct err *e)
     struct key_limits defaults = k->given;
     int rc = -1;
 
-    if (k->path == NULL)
+    if (!k->path)
         return 0;
     buf_init(&text, FILE_MAX_BYTES);
     if (fs_read(k->path, &text, e) || (text.data && parse_file(k, text.data, &fresh, &defaults, e)))
@@ -151,9 +151,9 @@ void keys_take_made(struct keys *k, struct key *list, int count)
 
 int keys_open(struct keys **out, const char *path, const struct key_limits *defaults, struct err *e)
 {
-    struct keys *k = calloc(1, sizeof(*k));
+    struct keys *k = calloc(1, sizeof *k);
 
-    if (k == NULL)
+    if (!k)
         abort();
     k->given = k->defaults = *defaults;
     pthread_rwlock_init(&k->lock, NULL);
@@ -169,7 +169,7 @@ int keys_open(struct keys **out, const char *path, const struct key_limits *defa
 
 void keys_close(struct keys *k)
 {
-    if (k == NULL)
+    if (!k)
         return;
     pthread_rwlock_destroy(&k->lock);
     list_free(&k->file);
@@ -258,29 +258,29 @@ int keys_check(struct keys *k, const char *authorization, struct identity *out, 
     int64_t expires_ms = 0;
     const struct key *key;
 
-    if (k->path == NULL) {
+    if (!k->path) {
         who.limits.queued = k->given.queued;
         *out = who;
         return 0;
     }
-    if (authorization == NULL || strncasecmp(authorization, "Bearer ", 7) != 0)
+    if (!authorization || strncasecmp(authorization, "Bearer ", 7) != 0)
         return err_set(e, ERR_unauthenticated, "send `Authorization: Bearer <key>`");
     if (read_secret(authorization, sha256))
         return err_set(e, ERR_unauthenticated, "the API key is not known");
     pthread_rwlock_rdlock(&k->lock);
     key = find_secret(&k->file, sha256, &expires_ms);
-    if (key == NULL)
+    if (!key)
         key = find_secret(&k->made, sha256, &expires_ms);
     if (key) {
-        memcpy(who.tenant, key->id, sizeof(who.tenant));
+        memcpy(who.tenant, key->id, sizeof who.tenant);
         who.scopes = key->scopes;
         who.limits = key_limits_or(&key->limits, &k->defaults);
     }
     bool sure = k->made_known;
     pthread_rwlock_unlock(&k->lock);
-    if (key == NULL && !sure)
+    if (!key && !sure)
         return err_set(e, ERR_dependency_storage, "the store could not be asked for keys yet");
-    if (key == NULL)
+    if (!key)
         return err_set(e, ERR_unauthenticated, "the API key is not known");
     if (expires_ms && expires_ms <= clock_wall_ms())
         return err_set(e, ERR_key_expired, "the API key has expired");

@@ -23,9 +23,9 @@ struct limit {
 
 struct limit *limit_new(void)
 {
-    struct limit *l = calloc(1, sizeof(*l));
+    struct limit *l = calloc(1, sizeof *l);
 
-    if (l == NULL)
+    if (!l)
         abort();
     pthread_mutex_init(&l->lock, NULL);
     return l;
@@ -33,7 +33,7 @@ struct limit *limit_new(void)
 
 void limit_free(struct limit *l)
 {
-    if (l == NULL)
+    if (!l)
         return;
     for (int i = 0; i < BUCKETS; i++) {
         for (struct entry *e = l->buckets[i], *next; e; e = next) {
@@ -53,12 +53,12 @@ static struct entry *find_locked(struct limit *l, const char *tenant)
     for (const char *s = tenant; *s; s++)
         h = (h ^ (unsigned char)*s) * 16777619u;
     for (e = l->buckets[h % BUCKETS]; e; e = e->next)
-        if (strncmp(e->tenant, tenant, sizeof(e->tenant) - 1) == 0)
+        if (strncmp(e->tenant, tenant, sizeof e->tenant - 1) == 0)
             return e;
-    e = calloc(1, sizeof(*e));
-    if (e == NULL)
+    e = calloc(1, sizeof *e);
+    if (!e)
         abort();
-    strncpy(e->tenant, tenant, sizeof(e->tenant) - 1);
+    strncpy(e->tenant, tenant, sizeof e->tenant - 1);
     e->next = l->buckets[h % BUCKETS];
     l->buckets[h % BUCKETS] = e;
     return e;
@@ -97,7 +97,7 @@ static void take_rate(struct entry *e, int64_t now_us, struct queue_rate *out)
     int64_t ahead_us = e->due_us > now_us ? e->due_us - now_us : 0;
 
     *out = (struct queue_rate){.used_us = e->untold_us < ahead_us ? e->untold_us : ahead_us};
-    memcpy(out->tenant, e->tenant, sizeof(out->tenant));
+    memcpy(out->tenant, e->tenant, sizeof out->tenant);
     e->untold_us = 0;
 }
 

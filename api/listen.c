@@ -14,7 +14,7 @@ int listen_split(const char *address, char *host, size_t host_size, char port[8]
     const char *colon = strrchr(address, ':'), *start = address, *end = colon;
     size_t digits;
 
-    if (colon == NULL)
+    if (!colon)
         goto malformed;
     if (*start == '[') {
         start++;
@@ -65,11 +65,11 @@ bool listen_is_loopback(const char *host)
 static int name_of(int fd, char *out, size_t size, struct err *e)
 {
     struct sockaddr_storage bound;
-    socklen_t length = sizeof(bound);
+    socklen_t length = sizeof bound;
     char host[64], port[8];
 
     if (getsockname(fd, (struct sockaddr *)&bound, &length) ||
-        getnameinfo((struct sockaddr *)&bound, length, host, sizeof(host), port, sizeof(port),
+        getnameinfo((struct sockaddr *)&bound, length, host, sizeof host, port, sizeof port,
                     NI_NUMERICHOST | NI_NUMERICSERV))
         return err_set(e, ERR_internal, "the address of the listening socket cannot be read");
     snprintf(out, size, bound.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
@@ -82,10 +82,10 @@ int listen_open(const char *address, int *out_fd, char *out_address, size_t size
     struct addrinfo *list = NULL;
     int fd = -1, on = 1, rc = -1;
 
-    if (listen_split(address, host, sizeof(host), port, e) || resolve(host, port, &list, e))
+    if (listen_split(address, host, sizeof host, port, e) || resolve(host, port, &list, e))
         return -1;
     fd = socket(list->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) ||
         bind(fd, list->ai_addr, list->ai_addrlen) || listen(fd, 4096)) {
         err_set(e, ERR_internal, "cannot listen on %s: %s", address, strerror(errno));
         goto out;

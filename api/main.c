@@ -63,7 +63,7 @@ static int listen_address(const struct app *app, char out[300], struct err *e)
 {
     char host[256], port[8];
 
-    if (listen_split(app->config->listen, host, sizeof(host), port, e))
+    if (listen_split(app->config->listen, host, sizeof host, port, e))
         return -1;
     if (keys_required(app->keys)) {
         snprintf(out, 300, "%s", app->config->listen);
@@ -81,10 +81,10 @@ static int listen_address(const struct app *app, char out[300], struct err *e)
 static int make_spool(struct app *app, struct err *e)
 {
     const char *base = app->config->data[0] ? app->config->data : app->config->tmpdir;
-    int n = snprintf(app->spool_dir, sizeof(app->spool_dir), "%s/%s", base,
+    int n = snprintf(app->spool_dir, sizeof app->spool_dir, "%s/%s", base,
                      app->config->data[0] ? "spool" : "longanim-spool");
 
-    if (n < 0 || (size_t)n >= sizeof(app->spool_dir))
+    if (n < 0 || (size_t)n >= sizeof app->spool_dir)
         return err_set(e, ERR_params_invalid, "the path of the data folder is too long");
     return fs_mkdirs(app->spool_dir, e);
 }
@@ -117,14 +117,14 @@ static int announce(const struct app *app, const char *name, const struct server
 {
     char path[FS_PATH_MAX], line[320];
 
-    snprintf(line, sizeof(line), "%s.listening", name);
+    snprintf(line, sizeof line, "%s.listening", name);
     log_event(LOG_INFO, line, "address", "s", server_address(s), NULL);
     if (!app->config->data[0])
         return 0;
-    snprintf(line, sizeof(line), "%s.addr", name);
+    snprintf(line, sizeof line, "%s.addr", name);
     if (fs_join(path, app->config->data, line, e))
         return -1;
-    snprintf(line, sizeof(line), "%s\n", server_address(s));
+    snprintf(line, sizeof line, "%s\n", server_address(s));
     return fs_write_atomic(path, line, strlen(line), e);
 }
 
@@ -176,7 +176,7 @@ static void tell_alive(struct app *app, struct http *http)
     struct http_request request = {.method = "GET", .url = url, .total_ms = 5000};
     struct err e;
 
-    snprintf(url, sizeof(url), "http://%s/livez", server_address(app->api));
+    snprintf(url, sizeof url, "http://%s/livez", server_address(app->api));
     if (http_do(http, &request, &response, &e))
         log_err(LOG_ERROR, "api.does_not_answer", NULL, &e);
     else
@@ -194,7 +194,7 @@ static void run(struct app *app, int signals)
         struct signalfd_siginfo info;
         if (poll(&wait, 1, every_ms > 0 ? (int)every_ms : -1) == 0)
             tell_alive(app, http);
-        if (read(signals, &info, sizeof(info)) != sizeof(info))
+        if (read(signals, &info, sizeof info) != sizeof info)
             continue;
         if (info.ssi_signo != SIGHUP)
             break;

@@ -20,7 +20,7 @@ static void add_configured(json_t *models, const char *setting)
         size_t size = strcspn(at, "=,"), item = strcspn(at, ",");
         bool null = strncmp(at + size, "=null:", 6) == 0;
         char name[MODELS_NAME_MAX + 1];
-        if (size == 0 || size >= sizeof(name) || at[size] != '=' ||
+        if (size == 0 || size >= sizeof name || at[size] != '=' ||
             (after_null && !null && (!memchr(at + size, '/', item - size) || strncmp(at, "fault_file=", 11) == 0)))
             continue;
         memcpy(name, at, size);
@@ -63,12 +63,12 @@ int models_find(struct app *app, struct worker *w, const char *name, char out_na
     {
         if (count < NAMES_MAX)
             names[count++] = key;
-        if (found == NULL && (name[0] == 0 || strcmp(name, key) == 0)) {
+        if (!found && (name[0] == 0 || strcmp(name, key) == 0)) {
             found = value;
             text_copy(out_name, MODELS_NAME_MAX + 1, key);
         }
     }
-    if (found == NULL)
+    if (!found)
         err_set_field(e, ERR_model_unknown, "/model", "there is no model of this name; the nearest is %s",
                       text_nearest(name, names, count));
     else

@@ -91,10 +91,10 @@ int multipart_boundary(const char *content_type, char out[MULTIPART_BOUNDARY_MAX
     const char *at = skip_space(content_type);
     int got;
 
-    if (strncasecmp(at, type, sizeof(type) - 1) != 0 || !strchr("; \t", at[sizeof(type) - 1]))
+    if (strncasecmp(at, type, sizeof type - 1) != 0 || !strchr("; \t", at[sizeof type - 1]))
         return err_set_field(e, ERR_unsupported_media_type, "Content-Type", "multipart/form-data is expected");
-    at += sizeof(type) - 1;
-    while ((got = next_param(&at, name, sizeof(name), value, sizeof(value))) == 1) {
+    at += sizeof type - 1;
+    while ((got = next_param(&at, name, sizeof name, value, sizeof value)) == 1) {
         size_t size = strlen(value);
         if (strcasecmp(name, "boundary") != 0)
             continue;
@@ -109,16 +109,16 @@ int multipart_boundary(const char *content_type, char out[MULTIPART_BOUNDARY_MAX
         return malformed(e, "the parameters of the Content-Type are malformed");
     if (!found[0])
         return malformed(e, "the Content-Type has no boundary");
-    memcpy(out, found, sizeof(found));
+    memcpy(out, found, sizeof found);
     return 0;
 }
 
 struct multipart *multipart_new(const char *boundary, const struct multipart_sink *sink)
 {
-    struct multipart *m = calloc(1, sizeof(*m));
+    struct multipart *m = calloc(1, sizeof *m);
     size_t size = strlen(boundary);
 
-    if (m == NULL || size > MULTIPART_BOUNDARY_MAX)
+    if (!m || size > MULTIPART_BOUNDARY_MAX)
         abort();
     m->sink = *sink;
     memcpy(m->delimiter, "\r\n--", 4);
@@ -131,7 +131,7 @@ struct multipart *multipart_new(const char *boundary, const struct multipart_sin
 
 void multipart_free(struct multipart *m)
 {
-    if (m == NULL)
+    if (!m)
         return;
     buf_free(&m->header);
     free(m);
@@ -181,19 +181,19 @@ static int parse_disposition(struct part_header *h, const char *value, struct er
     if (strncasecmp(value, "form-data", 9) != 0 || !strchr("; \t", value[9]))
         return malformed(e, "the Content-Disposition of a part is not form-data");
     at = value + 9;
-    while ((got = next_param(&at, name, sizeof(name), text, sizeof(text))) == 1) {
+    while ((got = next_param(&at, name, sizeof name, text, sizeof text)) == 1) {
         if (strcasecmp(name, "name") == 0) {
-            if (h->has_name || strlen(text) >= sizeof(h->name))
+            if (h->has_name || strlen(text) >= sizeof h->name)
                 return malformed(e, "the name of a part is given twice or too long");
             memcpy(h->name, text, strlen(text) + 1);
             h->has_name = true;
         } else if (strcasecmp(name, "filename") == 0 && !h->has_extended) {
-            size_t size = strlen(text) < sizeof(h->filename) ? strlen(text) : sizeof(h->filename) - 1;
+            size_t size = strlen(text) < sizeof h->filename ? strlen(text) : sizeof h->filename - 1;
             memcpy(h->filename, text, size);
             h->filename[size] = 0;
             h->has_filename = true;
         } else if (strcasecmp(name, "filename*") == 0) {
-            decode_extended(h->filename, sizeof(h->filename), text);
+            decode_extended(h->filename, sizeof h->filename, text);
             h->has_filename = h->has_extended = true;
         }
     }
@@ -224,9 +224,9 @@ static int parse_header_line(struct part_header *h, char *line, struct err *e)
     if (name == 19 && strncasecmp(line, "Content-Disposition", name) == 0)
         return parse_disposition(h, value, e);
     if (name == 12 && strncasecmp(line, "Content-Type", name) == 0)
-        return take_once(&h->has_type, h->content_type, sizeof(h->content_type), value, e);
+        return take_once(&h->has_type, h->content_type, sizeof h->content_type, value, e);
     if (name == 14 && strncasecmp(line, "Content-Digest", name) == 0)
-        return take_once(&h->has_digest, h->digest, sizeof(h->digest), value, e);
+        return take_once(&h->has_digest, h->digest, sizeof h->digest, value, e);
     if (name == 25 && strncasecmp(line, "Content-Transfer-Encoding", name) == 0 && strcasecmp(value, "binary") != 0 &&
         strcasecmp(value, "8bit") != 0 && strcasecmp(value, "7bit") != 0)
         return malformed(e, "a part is encoded; parts are sent as they are");

@@ -42,12 +42,12 @@ static int read_depths(struct req *r, struct worker *w, struct queue_depth *out,
 
 void operator_queues(struct req *r, struct worker *w)
 {
-    struct queue_depth *depths = calloc(POOLS_MAX, sizeof(*depths));
+    struct queue_depth *depths = calloc(POOLS_MAX, sizeof *depths);
     json_t *object, *data;
     int count = 0;
     struct err e;
 
-    if (depths == NULL)
+    if (!depths)
         abort();
     if (read_depths(r, w, depths, &count, &e)) {
         req_done_problem(r, &e);
@@ -66,11 +66,11 @@ out:
 static void set_paused(struct req *r, struct worker *w, bool paused)
 {
     struct ledger ledger = app_ledger(r->app, w->queue);
-    struct queue_depth *depths = calloc(POOLS_MAX, sizeof(*depths)), *found = NULL;
+    struct queue_depth *depths = calloc(POOLS_MAX, sizeof *depths), *found = NULL;
     int count = 0;
     struct err e;
 
-    if (depths == NULL)
+    if (!depths)
         abort();
     if (watch_check(r->app->watch, &e) || ledger_pause(&ledger, r->params[0], paused, &e) ||
         read_depths(r, w, depths, &count, &e))
@@ -78,7 +78,7 @@ static void set_paused(struct req *r, struct worker *w, bool paused)
     for (int i = 0; i < count; i++)
         if (strcmp(depths[i].pool, r->params[0]) == 0)
             found = &depths[i];
-    if (found == NULL) {
+    if (!found) {
         err_set(&e, ERR_pool_not_found, "there is no such pool");
         goto problem;
     }
@@ -163,7 +163,7 @@ static int select_named(const json_t *names, struct selection *s, struct err *e)
         return err_set_field(e, ERR_params_invalid, "ids", "an array of 1 to %d ids is needed", BATCH_MAX);
     for (size_t i = 0; i < json_array_size(names); i++) {
         const char *id = json_string_value(json_array_get(names, i));
-        if (id == NULL || !id_is_job(id))
+        if (!id || !id_is_job(id))
             return err_set_field(e, ERR_params_invalid, "ids", "number %zu is not the id of a job", i);
         text_copy(s->ids[s->count++], ID_SIZE, id);
     }
@@ -181,10 +181,10 @@ static int select_oldest(struct worker *w, const char *code, int64_t limit, stru
         if (queue_list(w->queue, &f, &page, e))
             return -1;
         for (int i = 0; i < page.count && s->count < limit; i++)
-            if (code == NULL || strcmp(page.jobs[i].error_code, code) == 0)
+            if (!code || strcmp(page.jobs[i].error_code, code) == 0)
                 text_copy(s->ids[s->count++], ID_SIZE, page.jobs[i].id);
         more = page.next[0] != 0;
-        text_copy(cursor, sizeof(cursor), page.next);
+        text_copy(cursor, sizeof cursor, page.next);
         queue_page_free(&page);
     }
     return 0;
@@ -223,11 +223,11 @@ typedef int (*dead_fn)(const struct ledger *l, const char *job_id, struct err *e
 static void for_dead(struct req *r, struct worker *w, dead_fn fn, const char *done_name)
 {
     struct ledger ledger = app_ledger(r->app, w->queue);
-    struct selection s = {calloc(BATCH_MAX, sizeof(*s.ids)), 0};
+    struct selection s = {calloc(BATCH_MAX, sizeof *s.ids), 0};
     json_t *object, *done, *refused;
     struct err e;
 
-    if (s.ids == NULL)
+    if (!s.ids)
         abort();
     if (select_dead(r, w, &s, &e)) {
         req_done_problem(r, &e);

@@ -89,7 +89,7 @@ static const struct {
     {STATS_RETRIES, offsetof(struct queue_depth, retries), 1},
     {STATS_LOST, offsetof(struct queue_depth, lost), 1},
 };
-enum { TOTALS = sizeof(totals) / sizeof(*totals) };
+enum { TOTALS = sizeof totals / sizeof *totals };
 
 static void set_totals(struct metrics *m, const struct queue_depth *d)
 {
@@ -97,7 +97,7 @@ static void set_totals(struct metrics *m, const struct queue_depth *d)
 
     for (int i = 0; i < TOTALS; i++) {
         int64_t value;
-        memcpy(&value, (const char *)d + totals[i].offset, sizeof(value));
+        memcpy(&value, (const char *)d + totals[i].offset, sizeof value);
         metrics_set(m, totals[i].row, (double)value * totals[i].unit, &pool);
     }
 }
@@ -196,7 +196,7 @@ void ops_scale(struct req *r, struct worker *w)
         return;
     }
     for (int i = 0; i < count; i++)
-        if (pool == NULL || strcmp(depths[i].pool, pool) == 0)
+        if (!pool || strcmp(depths[i].pool, pool) == 0)
             demand += depths[i].queued + depths[i].waiting + depths[i].running;
     object = json_object();
     json_put(object, "pool", pool ? json_safe_string(pool) : json_string("*"));

@@ -34,12 +34,12 @@ static struct task *take(struct pool *p)
     struct task *task;
 
     pthread_mutex_lock(&p->lock);
-    while (p->first == NULL && !p->stopping)
+    while (!p->first && !p->stopping)
         pthread_cond_wait(&p->changed, &p->lock);
     task = p->first;
     if (task) {
         p->first = task->next;
-        if (p->first == NULL)
+        if (!p->first)
             p->last = &p->first;
         p->waiting--;
     }
@@ -62,9 +62,9 @@ static void *run(void *arg)
 int pool_start(struct pool **out, const char *name, int threads, int max_waiting, const struct config *config,
                struct err *e)
 {
-    struct pool *p = calloc(1, sizeof(*p));
+    struct pool *p = calloc(1, sizeof *p);
 
-    if (p == NULL || (p->threads = calloc((size_t)threads, sizeof(*p->threads))) == NULL)
+    if (!p || (p->threads = calloc((size_t)threads, sizeof *p->threads)) == NULL)
         abort();
     p->name = name;
     p->thread_count = threads;
@@ -82,7 +82,7 @@ int pool_start(struct pool **out, const char *name, int threads, int max_waiting
             err_set(e, ERR_internal, "no thread for the pool %s", name);
             goto out;
         }
-        snprintf(label, sizeof(label), "%s-%d", name, i);
+        snprintf(label, sizeof label, "%s-%d", name, i);
         pthread_setname_np(t->thread, label);
         p->started++;
     }
@@ -95,10 +95,10 @@ out:
 
 static int submit(struct pool *p, pool_fn fn, void *arg, bool must)
 {
-    struct task *task = malloc(sizeof(*task));
+    struct task *task = malloc(sizeof *task);
     int rc = -1;
 
-    if (task == NULL)
+    if (!task)
         abort();
     *task = (struct task){NULL, fn, arg};
     pthread_mutex_lock(&p->lock);
@@ -127,7 +127,7 @@ void pool_must(struct pool *p, pool_fn fn, void *arg)
 
 void pool_stop(struct pool *p)
 {
-    if (p == NULL)
+    if (!p)
         return;
     pthread_mutex_lock(&p->lock);
     p->stopping = true;

@@ -33,7 +33,7 @@ struct answer *problem_answer(const struct err *e, int status, const char *path,
 
     if (status == 0)
         status = info->http_status;
-    snprintf(type, sizeof(type), "/problems/%s", info->name);
+    snprintf(type, sizeof type, "/problems/%s", info->name);
     json_put_str(object, "type", type);
     json_put_str(object, "title", info->title);
     json_put_int(object, "status", status);

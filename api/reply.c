@@ -76,7 +76,7 @@ static struct MHD_Response *make_response(struct answer *a)
     } else {
         response = MHD_create_response_from_buffer(a->size, a->data, MHD_RESPMEM_PERSISTENT);
     }
-    if (response == NULL)
+    if (!response)
         abort();
     for (int i = 0; i < a->header_count; i++)
         MHD_add_response_header(response, a->headers[i].name, a->headers[i].value);
@@ -113,8 +113,8 @@ static struct rate_text rate_text(const struct limit_state *s)
 {
     struct rate_text t;
 
-    snprintf(t.policy, sizeof(t.policy), "\"default\";q=%lld;w=60", (long long)s->quota);
-    snprintf(t.state, sizeof(t.state), "\"default\";r=%lld;t=%lld", (long long)s->remaining, (long long)s->reset_s);
+    snprintf(t.policy, sizeof t.policy, "\"default\";q=%lld;w=60", (long long)s->quota);
+    snprintf(t.state, sizeof t.state, "\"default\";r=%lld;t=%lld", (long long)s->remaining, (long long)s->reset_s);
     return t;
 }
 

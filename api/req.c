@@ -31,7 +31,7 @@ static void add_quota(struct answer *a, enum err_code code, const struct key_lim
 /* Every answer about an upload names the protocol's version, a 412 also those that there are. */
 static void add_tus(struct req *r, enum err_code code)
 {
-    if (r->route == NULL || strncmp(r->route->path, "/uploads", 8) != 0)
+    if (!r->route || strncmp(r->route->path, "/uploads", 8) != 0)
         return;
     answer_set(r->answer, "Tus-Resumable", TUS_VERSION);
     if (code == ERR_precondition_failed)

@@ -77,8 +77,8 @@ static const struct route ops_routes[] = {
 };
 /* clang-format on */
 
-const struct route_table route_api = {api_routes, sizeof(api_routes) / sizeof(*api_routes)};
-const struct route_table route_ops = {ops_routes, sizeof(ops_routes) / sizeof(*ops_routes)};
+const struct route_table route_api = {api_routes, sizeof api_routes / sizeof *api_routes};
+const struct route_table route_ops = {ops_routes, sizeof ops_routes / sizeof *ops_routes};
 
 /* "/v1/jobs" and "/jobs" are the same; the ops paths have no versions, but then none of them starts with /v1. */
 static const char *without_version(const char *path)

@@ -56,7 +56,7 @@ static enum MHD_Result take_field(void *user, enum MHD_ValueKind kind, const cha
         const char *name;
         size_t size;
     } known[] = {
-#define REQ_HEADER_NAME(id, text) {text, sizeof(text) - 1},
+#define REQ_HEADER_NAME(id, text) {text, sizeof text - 1},
         REQ_HEADERS(REQ_HEADER_NAME)
 #undef REQ_HEADER_NAME
     };
@@ -117,7 +117,7 @@ static int find_route(struct req *r, struct err *e)
 
     if (strcmp(r->method, "OPTIONS") == 0) {
         if (strcmp(r->target.path, "*") == 0)
-            snprintf(methods, sizeof(methods), "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+            snprintf(methods, sizeof methods, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
         else if (route_methods(r->server->conf.routes, r->target.path, methods))
             return err_set(e, ERR_route_not_found, "there is nothing here");
         answer_options(r, methods);
@@ -333,10 +333,10 @@ static void *on_target(void *user, const char *raw, struct MHD_Connection *conne
 {
     struct server *s = user;
     size_t size = raw ? strlen(raw) : 0;
-    struct req *r = calloc(1, sizeof(*r) + size + 1 + TARGET_TEXT_SIZE(size));
+    struct req *r = calloc(1, sizeof *r + size + 1 + TARGET_TEXT_SIZE(size));
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 
-    if (r == NULL || info == NULL)
+    if (!r || !info)
         abort();
     r->app = s->app;
     r->server = s;
@@ -357,7 +357,7 @@ static void on_completed(void *user, struct MHD_Connection *connection, void **c
 
     (void)connection;
     (void)code;
-    if (r == NULL)
+    if (!r)
         return;
     *context = NULL;
     if (r->phase != REQ_PHASE_NEW)
@@ -400,15 +400,15 @@ static void on_connection(void *user, struct MHD_Connection *connection, void **
 
 int server_start(struct server **out, const struct server_conf *c, struct err *e)
 {
-    struct server *s = calloc(1, sizeof(*s));
+    struct server *s = calloc(1, sizeof *s);
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC;
     int fd = -1;
 
-    if (s == NULL)
+    if (!s)
         abort();
     s->app = c->app;
     s->conf = *c;
-    if (listen_open(c->listen, &fd, s->address, sizeof(s->address), e)) {
+    if (listen_open(c->listen, &fd, s->address, sizeof s->address, e)) {
         free(s);
         return -1;
     }
@@ -429,7 +429,7 @@ int server_start(struct server **out, const struct server_conf *c, struct err *e
     s->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_call, s, MHD_OPTION_ARRAY, options,
                                  MHD_OPTION_URI_LOG_CALLBACK, on_target, s, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
                                  s, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_END);
-    if (s->daemon == NULL) {
+    if (!s->daemon) {
         conns_stop(s->conns);
         close(fd);
         free(s);
@@ -468,7 +468,7 @@ void server_quiesce(struct server *s)
 
 void server_stop(struct server *s)
 {
-    if (s == NULL)
+    if (!s)
         return;
     server_quiesce(s);
     conns_shutdown(s->conns, true);

@@ -23,9 +23,9 @@ struct source {
 
 struct source *source_new(size_t max_bytes, void (*wants)(void *user), void (*gone)(void *user), void *user)
 {
-    struct source *s = calloc(1, sizeof(*s));
+    struct source *s = calloc(1, sizeof *s);
 
-    if (s == NULL)
+    if (!s)
         abort();
     pthread_mutex_init(&s->lock, NULL);
     s->refs = 1;

@@ -23,7 +23,7 @@ static void read_parent(struct req *r)
 {
     const char *value = req_header(r, REQ_traceparent);
 
-    if (value == NULL || strlen(value) != 55 || strspn(value, "0123456789abcdef-") != 55 || value[2] != '-' ||
+    if (!value || strlen(value) != 55 || strspn(value, "0123456789abcdef-") != 55 || value[2] != '-' ||
         value[35] != '-' || value[52] != '-' || memcmp(value, "00", 2) != 0 || strspn(value + 3, "0") >= 32 ||
         strcspn(value + 3, "-") != 32)
         return;
@@ -43,7 +43,7 @@ void span_begin(struct req *r)
         trace_id_new(r->trace_id);
     trace_span_id_new(r->span);
     r->sampled = sampled;
-    snprintf(r->trace_parent, sizeof(r->trace_parent), "00-%s-%s-%02x", r->trace_id, r->span, sampled);
+    snprintf(r->trace_parent, sizeof r->trace_parent, "00-%s-%s-%02x", r->trace_id, r->span, sampled);
 }
 
 void span_name(struct req *r)
@@ -52,7 +52,7 @@ void span_name(struct req *r)
         return;
     trace_id_new(r->trace_id);
     trace_span_id_new(r->span);
-    snprintf(r->trace_parent, sizeof(r->trace_parent), "00-%s-%s-00", r->trace_id, r->span);
+    snprintf(r->trace_parent, sizeof r->trace_parent, "00-%s-%s-00", r->trace_id, r->span);
 }
 
 void span_end(const struct req *r, int64_t duration_us)
@@ -60,17 +60,17 @@ void span_end(const struct req *r, int64_t duration_us)
     struct trace_span s = {.kind = TRACE_SERVER};
     const char *path = r->route ? r->route->path : "other";
 
-    if (!r->sampled || r->answer == NULL)
+    if (!r->sampled || !r->answer)
         return;
-    memcpy(s.trace_id, r->trace_id, sizeof(s.trace_id));
-    memcpy(s.span_id, r->span, sizeof(s.span_id));
-    memcpy(s.parent_id, r->parent_span, sizeof(s.parent_id));
+    memcpy(s.trace_id, r->trace_id, sizeof s.trace_id);
+    memcpy(s.span_id, r->span, sizeof s.span_id);
+    memcpy(s.parent_id, r->parent_span, sizeof s.parent_id);
     if (r->trace_state)
         memcpy(s.state, r->trace_state, strlen(r->trace_state) + 1);
     s.end_us = trace_now_us();
     s.start_us = s.end_us - duration_us;
     s.failed = r->answer->status >= 500;
-    snprintf(s.name, sizeof(s.name), "%.10s %s", r->route ? r->route->method : "HTTP", path);
+    snprintf(s.name, sizeof s.name, "%.10s %s", r->route ? r->route->method : "HTTP", path);
     trace_text(&s, "http.request.method", r->route ? r->route->method : "_OTHER");
     trace_text(&s, "http.route", path);
     trace_int(&s, "http.response.status_code", r->answer->status);

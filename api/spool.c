@@ -30,7 +30,7 @@ int spool_open(struct spool *s, const struct app *app, struct spooled *file, str
     char name[33];
 
     id_random_hex(name, 16);
-    snprintf(file->path, sizeof(file->path), "%s/%s", app->spool_dir, name);
+    snprintf(file->path, sizeof file->path, "%s/%s", app->spool_dir, name);
     s->fd = open(file->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (s->fd < 0) {
         file->path[0] = 0;
@@ -59,7 +59,7 @@ void spool_close(struct spool *s)
 {
     uint8_t sha256[HASH_SIZE];
 
-    if (s->file == NULL)
+    if (!s->file)
         return;
     close(s->fd);
     hash_final(s->hash, sha256);

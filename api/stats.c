@@ -63,7 +63,7 @@ static const char *known_method(const char *method)
 {
     static const char *const known[] = {"GET", "HEAD", "POST", "DELETE", "PATCH", "PUT", "OPTIONS"};
 
-    for (size_t i = 0; method && i < sizeof(known) / sizeof(*known); i++)
+    for (size_t i = 0; method && i < sizeof known / sizeof *known; i++)
         if (strcmp(method, known[i]) == 0)
             return known[i];
     return "other";
@@ -73,7 +73,7 @@ void stats_request(struct metrics *m, const char *route, const char *method, int
 {
     char code[12];
 
-    snprintf(code, sizeof(code), "%d", status);
+    snprintf(code, sizeof code, "%d", status);
     metrics_add(m, STATS_REQUESTS, 1, (const char *const[]){route, known_method(method), code});
     metrics_observe(m, STATS_DURATION, (double)duration_us / 1e6, &route);
 }

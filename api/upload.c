@@ -42,8 +42,8 @@ int upload_begin(struct req *r, struct err *e)
 
     if (r->route->take(r, &taker, e))
         return -1;
-    u = calloc(1, sizeof(*u));
-    if (u == NULL || (u->ring = malloc(RING_BYTES)) == NULL)
+    u = calloc(1, sizeof *u);
+    if (!u || (u->ring = malloc(RING_BYTES)) == NULL)
         abort();
     u->app = r->app;
     u->taker = taker;
@@ -152,7 +152,7 @@ static void drain(void *arg, struct worker *w)
     pthread_mutex_lock(&u->lock);
     for (;;) {
         size_t size = u->used < RING_BYTES - u->first ? u->used : RING_BYTES - u->first;
-        if (u->req == NULL)
+        if (!u->req)
             break;
         if (u->failed)
             size = u->used = 0;

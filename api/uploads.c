@@ -68,15 +68,15 @@ static int read_state(struct app *app, const char *tenant, const char *id, struc
 
     if (!id_is_upload(id))
         return not_found(e);
-    snprintf(u->prefix, sizeof(u->prefix), "uploads/%.64s/%.40s/", tenant, id);
-    snprintf(key, sizeof(key), "%sinfo.json", u->prefix);
+    snprintf(u->prefix, sizeof u->prefix, "uploads/%.64s/%.40s/", tenant, id);
+    snprintf(key, sizeof key, "%sinfo.json", u->prefix);
     u->offset = 0;
     if (read_info(app, key, u, e))
         return -1;
     u->expires_ms = u->created_ms + app->config->upload_age_ms;
     if (clock_wall_ms() > u->expires_ms)
         return err_set(e, ERR_upload_expired, "the upload has expired");
-    snprintf(key, sizeof(key), "%schunk-", u->prefix);
+    snprintf(key, sizeof key, "%schunk-", u->prefix);
     return store_list(app->store, key, "", count_chunk, u, e);
 }
 
@@ -154,7 +154,7 @@ void uploads_delete(struct req *r, struct worker *w)
 
     /* The record goes first: what is left without it is nobody's. */
     if (read_state(r->app, r->who.tenant, r->params[0], &u, &e) ||
-        (snprintf(key, sizeof(key), "%sinfo.json", u.prefix), store_delete(r->app->store, key, &e)) ||
+        (snprintf(key, sizeof key, "%sinfo.json", u.prefix), store_delete(r->app->store, key, &e)) ||
         store_list(r->app->store, u.prefix, "", delete_chunk, r->app->store, &e) ||
         queue_upload_forget(w->queue, r->who.tenant, r->params[0], &e)) {
         fail(r, &e);
@@ -187,7 +187,7 @@ static int lock(struct chunk *c, struct worker *w, struct err *e)
     char name[64];
     bool got;
 
-    snprintf(name, sizeof(name), "upload:%s", c->id);
+    snprintf(name, sizeof name, "upload:%s", c->id);
     if (queue_lock(w->queue, name, c->token, LOCK_MS, &got, e))
         return -1;
     if (!got)
@@ -205,7 +205,7 @@ static void unlock(struct chunk *c, struct worker *w)
     if (!c->locked)
         return;
     c->locked = false;
-    snprintf(name, sizeof(name), "upload:%s", c->id);
+    snprintf(name, sizeof name, "upload:%s", c->id);
     if (queue_unlock(w->queue, name, c->token, &e))
         log_err(LOG_WARN, "api.upload_not_unlocked", NULL, &e);
 }
@@ -217,8 +217,8 @@ static int make_upload(struct chunk *c, struct worker *w, struct err *e)
     int rc;
 
     id_new_upload(c->id);
-    snprintf(c->upload.prefix, sizeof(c->upload.prefix), "uploads/%.64s/%.40s/", c->tenant, c->id);
-    snprintf(key, sizeof(key), "%sinfo.json", c->upload.prefix);
+    snprintf(c->upload.prefix, sizeof c->upload.prefix, "uploads/%.64s/%.40s/", c->tenant, c->id);
+    snprintf(key, sizeof key, "%sinfo.json", c->upload.prefix);
     c->upload.created_ms = clock_wall_ms();
     c->upload.expires_ms = c->upload.created_ms + c->app->config->upload_age_ms;
     if (queue_upload_count(w->queue, c->tenant, c->id, c->upload.length, c->upload.expires_ms, c->max_stored_bytes,
@@ -271,7 +271,7 @@ static int keep_chunk(struct chunk *c, struct err *e)
         return err_set_field(e, ERR_media_hash_mismatch, "Upload-Checksum", "the SHA-256 of the chunk is another");
     if (c->file.bytes == 0)
         return 0;
-    snprintf(key, sizeof(key), "%schunk-%018lld", c->upload.prefix, (long long)c->upload.offset);
+    snprintf(key, sizeof key, "%schunk-%018lld", c->upload.prefix, (long long)c->upload.offset);
     if (store_put_file(c->app->store, key, c->file.path, c->file.sha256, true, e))
         return -1;
     c->upload.offset += c->file.bytes;
@@ -337,7 +337,7 @@ static int check_chunk(const struct req *r, struct chunk *c, struct err *e)
 {
     char type[64];
 
-    fields_media_type(req_header(r, REQ_content_type), type, sizeof(type));
+    fields_media_type(req_header(r, REQ_content_type), type, sizeof type);
     if (strcmp(type, CHUNK_TYPE) != 0)
         return err_set_field(e, ERR_unsupported_media_type, "Content-Type", "chunks are " CHUNK_TYPE);
     if (req_header(r, REQ_upload_checksum) &&
@@ -348,12 +348,12 @@ static int check_chunk(const struct req *r, struct chunk *c, struct err *e)
 
 static struct chunk *chunk_new(struct req *r, struct taker *out)
 {
-    struct chunk *c = calloc(1, sizeof(*c));
+    struct chunk *c = calloc(1, sizeof *c);
 
-    if (c == NULL)
+    if (!c)
         abort();
     c->app = r->app;
-    text_copy(c->tenant, sizeof(c->tenant), r->who.tenant);
+    text_copy(c->tenant, sizeof c->tenant, r->who.tenant);
     c->max_stored_bytes = r->who.limits.stored_bytes;
     id_random_hex(c->token, 16);
     spool_init(&c->spool);
@@ -370,7 +370,7 @@ int uploads_take_new(struct req *r, struct taker *out, struct err *e)
     c->body = r->content_length != 0;
     if (check_protocol(r, e) || (c->body && check_chunk(r, c, e)))
         goto out;
-    if (length == NULL || fields_number(length, &c->upload.length) || c->upload.length < 1) {
+    if (!length || fields_number(length, &c->upload.length) || c->upload.length < 1) {
         err_set_field(e, ERR_bad_header, "Upload-Length",
                       "say how many bytes will come; a deferred length is not supported");
         goto out;
@@ -391,13 +391,13 @@ int uploads_take_patch(struct req *r, struct taker *out, struct err *e)
     struct chunk *c = chunk_new(r, out);
     const char *offset = req_header(r, REQ_upload_offset);
 
-    if (text_copy(c->id, sizeof(c->id), r->params[0]) || !id_is_upload(c->id)) {
+    if (text_copy(c->id, sizeof c->id, r->params[0]) || !id_is_upload(c->id)) {
         not_found(e);
         goto out;
     }
     if (check_protocol(r, e) || check_chunk(r, c, e))
         goto out;
-    if (offset == NULL || fields_number(offset, &c->offset)) {
+    if (!offset || fields_number(offset, &c->offset)) {
         err_set_field(e, ERR_bad_header, "Upload-Offset", "say at which byte the chunk begins");
         goto out;
     }
@@ -415,11 +415,11 @@ static int copy_chunks(struct app *app, const struct upload_state *u, struct spo
     int64_t at = 0, got;
     int rc = -1;
 
-    if (piece == NULL)
+    if (!piece)
         abort();
     while (at < u->length) {
         int64_t inside = 0, start = at;
-        snprintf(key, sizeof(key), "%schunk-%018lld", u->prefix, (long long)start);
+        snprintf(key, sizeof key, "%schunk-%018lld", u->prefix, (long long)start);
         while ((got = store_read(app->store, key, inside, piece, COPY_BYTES, e)) > 0) {
             if (spool_write(spool, piece, (size_t)got, e))
                 goto out;
@@ -455,7 +455,7 @@ int uploads_fetch(struct app *app, struct worker *w, const char *tenant, const c
                 (long long)u.length);
         goto out;
     }
-    text_copy(out->name, sizeof(out->name), id);
+    text_copy(out->name, sizeof out->name, id);
     if (spool_open(&spool, app, out, e) || copy_chunks(app, &u, &spool, e))
         goto out;
     rc = 0;
@@ -464,6 +464,6 @@ out:
     if (rc && e->code == ERR_job_not_found) /* a chunk was swept under our hands */
         err_set(e, ERR_upload_expired, "the upload has expired");
     if (rc && !e->field[0])
-        text_copy(e->field, sizeof(e->field), field);
+        text_copy(e->field, sizeof e->field, field);
     return rc;
 }

@@ -54,9 +54,9 @@ static void put_length(json_t *object, const json_t *video)
     long long num = 0, den = 1;
     char text[32];
 
-    if (fps == NULL || sscanf(fps, "%18lld/%18lld", &num, &den) < 1 || num <= 0 || den <= 0)
+    if (!fps || sscanf(fps, "%18lld/%18lld", &num, &den) < 1 || num <= 0 || den <= 0)
         num = 24, den = 1;
-    snprintf(text, sizeof(text), "%.7g", (double)frames * (double)den / (double)num);
+    snprintf(text, sizeof text, "%.7g", (double)frames * (double)den / (double)num);
     json_put_str(object, "seconds", text);
 }
 
@@ -70,7 +70,7 @@ static void put_size(json_t *object, const json_t *job)
         from = json_object_get(json_object_get(job, "params"), "size");
     if (!json_is_object(from))
         from = json_object_get(json_object_get(job, "input"), "video");
-    snprintf(text, sizeof(text), "%lldx%lld", (long long)json_integer_value(json_object_get(from, "width")),
+    snprintf(text, sizeof text, "%lldx%lld", (long long)json_integer_value(json_object_get(from, "width")),
              (long long)json_integer_value(json_object_get(from, "height")));
     json_put_str(object, "size", text);
 }
@@ -144,7 +144,7 @@ void videos_part_name(const char *name, char out[64])
     char plain[64];
     size_t n = 0;
 
-    for (; *name && n < sizeof(plain) - 1; name++) {
+    for (; *name && n < sizeof plain - 1; name++) {
         if (name[0] == '[' && name[1] == ']')
             name++;
         else if (*name != ']')
@@ -154,7 +154,7 @@ void videos_part_name(const char *name, char out[64])
     if (strncmp(plain, "input_reference", 15) == 0 && (plain[15] == 0 || plain[15] == '.'))
         snprintf(out, 64, "reference%s", plain + 15);
     else
-        memcpy(out, plain, sizeof(plain));
+        memcpy(out, plain, sizeof plain);
 }
 
 /* "1280x720" as an object; anything else stays and is judged as a parameter. */
@@ -164,7 +164,7 @@ static json_t *reshape_size(json_t *value)
     int width, height, used = 0;
     json_t *object;
 
-    if (text == NULL || sscanf(text, "%6dx%6d%n", &width, &height, &used) != 2 || text[used])
+    if (!text || sscanf(text, "%6dx%6d%n", &width, &height, &used) != 2 || text[used])
         return json_incref(value);
     object = json_object();
     json_put_int(object, "width", width);
@@ -177,7 +177,7 @@ static json_t *reshape_file(json_t *value)
 {
     json_t *id = json_object_get(value, "file_id"), *object;
 
-    if (id == NULL || json_object_size(value) != 1)
+    if (!id || json_object_size(value) != 1)
         return json_incref(value);
     object = json_object();
     json_put(object, "upload_id", json_incref(id));
@@ -304,7 +304,7 @@ void videos_content(struct req *r, struct worker *w)
     const char *variant = target_arg(&r->target, "variant");
     struct err e;
 
-    if (variant == NULL || strcmp(variant, "video") == 0) {
+    if (!variant || strcmp(variant, "video") == 0) {
         files_result(r, w);
     } else if (strcmp(variant, "thumbnail") == 0) {
         files_preview(r, w);

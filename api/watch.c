@@ -123,13 +123,13 @@ static void release_due(struct watch *w, int64_t now)
 
 void watch_subscribe(struct watch *w, const char *job_id, const struct subscriber_ops *ops, void *stream)
 {
-    struct subscriber *s = calloc(1, sizeof(*s));
+    struct subscriber *s = calloc(1, sizeof *s);
 
-    if (s == NULL)
+    if (!s)
         abort();
     s->ops = ops;
     s->stream = stream;
-    snprintf(s->job_id, sizeof(s->job_id), "%s", job_id);
+    snprintf(s->job_id, sizeof s->job_id, "%s", job_id);
     pthread_mutex_lock(&w->lock);
     s->next = w->subscribers[bucket_of(job_id)];
     w->subscribers[bucket_of(job_id)] = s;
@@ -238,7 +238,7 @@ static void read_once(struct watch *w, struct queue_event *events)
     for (int i = 0; i < count; i++)
         handle(w, &events[i]);
     if (count > 0)
-        snprintf(w->last_id, sizeof(w->last_id), "%s", events[count - 1].id);
+        snprintf(w->last_id, sizeof w->last_id, "%s", events[count - 1].id);
     w->caught_up = count < BATCH;
     if (w->caught_up) {
         cache_alive(w->app->cache);
@@ -249,10 +249,10 @@ static void read_once(struct watch *w, struct queue_event *events)
 static void *run(void *arg)
 {
     struct watch *w = arg;
-    struct queue_event *events = calloc(BATCH, sizeof(*events));
+    struct queue_event *events = calloc(BATCH, sizeof *events);
     int64_t last_tick = 0;
 
-    if (events == NULL)
+    if (!events)
         abort();
     while (!atomic_load(&w->stopping)) {
         int64_t now;
@@ -272,13 +272,13 @@ static void *run(void *arg)
 
 int watch_start(struct watch **out, struct app *app, struct err *e)
 {
-    struct watch *w = calloc(1, sizeof(*w));
+    struct watch *w = calloc(1, sizeof *w);
 
-    if (w == NULL)
+    if (!w)
         abort();
     w->app = app;
     pthread_mutex_init(&w->lock, NULL);
-    snprintf(w->last_id, sizeof(w->last_id), "0-0");
+    snprintf(w->last_id, sizeof w->last_id, "0-0");
     if (queue_open(&w->feed, app->config, e) || queue_open(&w->reader, app->config, e))
         goto out;
     if (pthread_create(&w->thread, NULL, run, w) != 0) {
@@ -297,7 +297,7 @@ out:
 
 void watch_halt(struct watch *w)
 {
-    if (w == NULL)
+    if (!w)
         return;
     atomic_store(&w->stopping, true);
     pthread_join(w->thread, NULL);
@@ -307,7 +307,7 @@ void watch_halt(struct watch *w)
 
 void watch_free(struct watch *w)
 {
-    if (w == NULL)
+    if (!w)
         return;
     tick_subscribers(w, INT64_MAX);
     queue_free(w->feed);

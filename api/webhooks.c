@@ -55,7 +55,7 @@ int webhook_parse(struct webhook *out, const char *text)
 
     if (object && json_need_str(object, "url", &url, NULL) == 0 && json_need_str(object, "key", &key, NULL) == 0 &&
         json_need_int(object, "created_ms", &hook.created_ms, NULL) == 0 && read_key(key, hook.key) == 0 &&
-        text_copy(hook.url, sizeof(hook.url), url) == 0) {
+        text_copy(hook.url, sizeof hook.url, url) == 0) {
         *out = hook;
         rc = 0;
     }
@@ -118,7 +118,7 @@ static int check_url(const char *url, bool allow_private, struct err *e)
     } else {
         size = strcspn(authority, ":/?#");
     }
-    if (size == 0 || size >= sizeof(host) || authority + size > end)
+    if (size == 0 || size >= sizeof host || authority + size > end)
         return err_set_field(e, ERR_params_invalid, "url", "the URL names no usable host");
     memcpy(host, authority, size);
     host[size] = 0;
@@ -165,7 +165,7 @@ void webhooks_create(struct req *r, struct worker *w)
     if (watch_check(r->app->watch, &e) || read_member(r, "url", &body, &url, &e) ||
         check_url(url, r->app->config->webhook_allow_private, &e))
         goto problem;
-    text_copy(hook.url, sizeof(hook.url), url);
+    text_copy(hook.url, sizeof hook.url, url);
     memcpy(id, "wh_", 3);
     id_random_hex(id + 3, 12);
     id_random_hex(hex, WEBHOOK_KEY_SIZE);
@@ -199,7 +199,7 @@ static void add_hook(void *user, const char *hook_id, const char *text)
     struct listing *l = user;
     struct webhook hook;
 
-    if ((l->wanted == NULL || strcmp(hook_id, l->wanted) == 0) && webhook_parse(&hook, text) == 0)
+    if ((!l->wanted || strcmp(hook_id, l->wanted) == 0) && webhook_parse(&hook, text) == 0)
         json_array_append_new(l->data, webhook_json(hook_id, &hook));
 }
 
