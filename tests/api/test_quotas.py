@@ -138,10 +138,11 @@ def test_an_address_has_so_many_uploads(keyed, media):
     service = keyed(line("anna", "submit,read"), max_uploads_per_address=2)
     host, port = service.api.base.removeprefix("http://").split(":")
     begun = b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret-anna\r\nContent-Length: 100000\r\n" \
-            b"Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n"
+            b"Expect: 100-continue\r\nContent-Type: multipart/form-data; boundary=b\r\n\r\n"
     held = [socket.create_connection((host, int(port)), timeout=10) for _ in range(2)]
     for s in held:
         s.sendall(begun)
+        assert b" 100 " in s.recv(100)  # it is counted: the next one cannot overtake it
     until(lambda: service.api.post_job(media.video, media.reference, headers=bearer("anna")).status_code == 429,
           what="a third upload is refused")
     assert service.api.get("/jobs", headers=bearer("anna")).status_code == 200
