@@ -166,8 +166,8 @@ void check_agreement(const Shapes &s, const Manifest &m)
         rows.push_back({"width of transformer and output_dim of memory", s.transformer.width(), s.memory.output_dim});
     }
     if (!m.video_encoder.empty()) {
-        const VideoXlConfig encoder = VideoXlConfig::read(m.video_encoder);
-        rows.push_back({"keys of the video encoder and of memory", encoder.language.kv_width(), s.memory.memory_dim});
+        rows.push_back(
+            {"keys of the video encoder and of memory", s.video_encoder.language.kv_width(), s.memory.memory_dim});
         rows.push_back(
             {"memory_layers and depth of memory", static_cast<int64_t>(m.memory_layers.size()), s.memory.depth});
     }
@@ -185,6 +185,8 @@ Shapes read_shapes(const Manifest &m)
     s.vae = VaeConfig::parse(config_of(m.vae));
     if (!m.memory.empty())
         s.memory = DglmConfig::from_json(config_of(m.memory));
+    if (!m.video_encoder.empty())
+        s.video_encoder = VideoXlConfig::read(m.video_encoder);
     s.scheduler = SchedulerConfig::parse(json_read(m.scheduler + "/scheduler_config.json"));
     check_agreement(s, m);
     return s;

@@ -59,6 +59,7 @@ struct Shapes {
     VaeConfig vae;
     SchedulerConfig scheduler;
     DglmConfig memory;
+    VideoXlConfig video_encoder; // of a model that has one
 };
 
 // How a part is to be loaded, where that is not as usual: training needs its own.

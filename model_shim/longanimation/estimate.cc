@@ -1,6 +1,8 @@
 // estimate.cc - see estimate.h.
 #include "longanimation/estimate.h"
 
+#include "video_xl/shot_memory.h"
+
 #include <algorithm>
 
 namespace mdl
@@ -17,8 +19,11 @@ constexpr int64_t line_copies = 4;                      // of the line network's
 constexpr int64_t line_width = 64;                      // its channels
 constexpr int64_t line_elements_max = int64_t{1} << 26; // of that map, for as many frames as it does at once
 constexpr int64_t text_copies = 18;                     // of tokens x width
-constexpr int64_t recall_elements = int64_t{1} << 30;   // a window over the memory of 650 frames at the released size
-constexpr int64_t slice_frames = 9;                     // pixel frames of the longest temporal slice
+constexpr int64_t memory_copies = 2;                    // of all layers' keys and values: kept, and growing
+constexpr int64_t float_copies = 5;   // of a layer's queries and keys while they are rotated, in float32
+constexpr int64_t row_copies = 5;     // of a window's rows x width
+constexpr int64_t vision_copies = 12; // of patches x width
+constexpr int64_t slice_frames = 9;   // pixel frames of the longest temporal slice
 constexpr int64_t fixed_bytes = int64_t{256} << 20;
 
 int64_t element(const Compute &c)
@@ -57,6 +62,38 @@ int64_t line_work(const Settings &s, const Compute &c)
     return at_once * line_copies * element(c) + fixed_bytes;
 }
 
+// The longest window of visual tokens with its summaries, over the memory of all frames before it. Scores are counted
+// though the fast kernels hold none.
+int64_t recall_work(const Manifest &m, const Shapes &n, const Settings &s, const Compute &c)
+{
+    const VideoXlConfig &v = n.video_encoder;
+    const Qwen2BeaconConfig &l = v.language;
+    const int64_t visual = std::min(s.global_frames, s.plan.input_frames) * v.tokens_per_frame();
+    const int64_t text = static_cast<int64_t>(v.prompt.prefix.size() + v.prompt.suffix.size());
+    const int64_t shown = std::min(visual, l.window), rows = shown + shown / m.compression_ratio;
+    const int64_t kept = text + visual / m.compression_ratio, all = kept + rows, queries = l.heads * l.head_dim;
+    const int64_t layers = *std::max_element(m.memory_layers.begin(), m.memory_layers.end()) + 1;
+    const int64_t memory = memory_copies * 2 * layers * kept * l.kv_width() + row_copies * rows * l.width;
+    const int64_t attention = (l.heads + 2) * rows * all + 2 * all * queries + 3 * rows * queries;
+    const int64_t rotated = float_copies * (rows * queries + all * l.kv_width()) * 4;
+    const int64_t patches = VideoXl::frames_per_call(c.device) * (v.vision.grid() * v.vision.grid() + 1);
+    const int64_t vision = patches * (vision_copies * v.vision.width + 2 * v.vision.hidden);
+    const int64_t others = std::max(2 * rows * l.hidden, vision);
+    return memory * element(c) + std::max(attention * element(c) + rotated, others * element(c)) + fixed_bytes;
+}
+
+bool remembers(const Manifest &m, const Settings &s)
+{
+    return !m.video_encoder.empty() && (s.global_memory || s.local_memory);
+}
+
+// Of all frames, kept for the segments to come; the rest of them goes into a file.
+int64_t host_tokens(const Manifest &m, const Shapes &n, const Settings &s, const Compute &c)
+{
+    const int64_t frame = n.video_encoder.tokens_per_frame() * n.video_encoder.language.width * element(c);
+    return remembers(m, s) ? std::min(s.plan.input_frames * frame, ShotMemoryConfig{}.token_bytes) : 0;
+}
+
 int64_t host_frames(const Manifest &m, const Settings &s)
 {
     const int64_t frame = int64_t{s.size.height} * s.size.width * 3;
@@ -70,7 +107,7 @@ WorkBytes estimate_work(const Manifest &m, const Shapes &n, const Settings &s, c
     const int64_t latent_frames = plan_latent_frames(m.segment_frames) + 1;
     WorkBytes w;
     w.text = n.transformer.max_text_tokens * n.transformer.text_dim * text_copies * element(c) + fixed_bytes;
-    w.recall = (m.video_encoder.empty() ? 0 : recall_elements * element(c)) + fixed_bytes;
+    w.recall = m.video_encoder.empty() ? fixed_bytes : recall_work(m, n, s, c);
     w.decode = vae_work(m, n, s, c, decode_copies);
     w.encode = std::max(vae_work(m, n, s, c, encode_copies), line_work(s, c));
     w.diffusion = diffusion_work(n, s, c, latent_frames);
@@ -81,7 +118,7 @@ std::vector<PhaseBytes> estimate_phases(const Manifest &m, const std::vector<Par
                                         const Settings &s, const Compute &c)
 {
     const auto bytes = [&](Part p) { return parts[static_cast<size_t>(p)].bytes(c.dtype); };
-    const bool memory = !m.video_encoder.empty() && (s.global_memory || s.local_memory);
+    const bool memory = remembers(m, s);
     const WorkBytes w = estimate_work(m, n, s, c);
     std::vector<PhaseBytes> phases = {{"text", bytes(Part::text_encoder), w.text}};
     if (memory)
@@ -107,7 +144,7 @@ RunBytes estimate_run(const Manifest &m, const std::vector<PartInfo> &parts, con
     const int64_t peak = c.budget_bytes > 0 && all + work > c.budget_bytes ? largest : all + work;
     run.fits = c.budget_bytes == 0 || largest <= c.budget_bytes;
     run.device = c.cuda() ? peak : 0;
-    run.host = host_frames(m, s) + (c.cuda() ? fixed_bytes : peak);
+    run.host = host_frames(m, s) + host_tokens(m, n, s, c) + (c.cuda() ? fixed_bytes : peak);
     return run;
 }
 

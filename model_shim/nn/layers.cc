@@ -21,7 +21,10 @@ Linear Linear::load(Weights &w, const std::string &name, int64_t in, int64_t out
 
 at::Tensor Linear::operator()(const at::Tensor &x) const
 {
-    return onednn_takes(x) && !tracked(x, weight, bias) ? onednn_linear(x, weight, bias) : at::linear(x, weight, bias);
+    if (onednn_takes(x) && !tracked(x, weight, bias))
+        return onednn_linear(x, weight, bias);
+    // Of a batch of slices libtorch makes a batched product with a copy of the weight for each.
+    return at::linear(x.dim() > 2 ? x.contiguous() : x, weight, bias);
 }
 
 at::Tensor Linear::operator()(const at::Tensor &x, Activation after) const

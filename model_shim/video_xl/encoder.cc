@@ -138,10 +138,15 @@ std::vector<std::string> VideoXl::unneeded(const VideoXlConfig &config, const st
     return names;
 }
 
+int64_t VideoXl::frames_per_call(c10::Device device)
+{
+    return device.is_cpu() ? frames_per_call_cpu : frames_per_call_device;
+}
+
 at::Tensor VideoXl::visual_tokens(const at::Tensor &frames) const
 {
     const at::Tensor cropped = clip_crop(c_.preprocess, frames);
-    const int64_t per_call = device().is_cpu() ? frames_per_call_cpu : frames_per_call_device;
+    const int64_t per_call = frames_per_call(device());
     std::vector<at::Tensor> tokens;
     for (int64_t f = 0; f < cropped.size(0); f += per_call) {
         const int64_t n = std::min(per_call, cropped.size(0) - f);

@@ -61,6 +61,7 @@ class VideoXl
     // uint8 frames (F, h, w, 3) on the CPU -> visual tokens (F * tokens_per_frame, width) on the device. Frames are
     // done in calls of one fixed size, so that a frame's tokens do not depend on its neighbours to the last bit.
     at::Tensor visual_tokens(const at::Tensor &frames) const;
+    static int64_t frames_per_call(c10::Device device);
 
     const VideoXlConfig &config() const
     {

@@ -142,6 +142,37 @@ class Peaks
         });
     }
 
+    // A fifth of the released widths and of its layers; windows and frames as there.
+    void recall(int64_t frames)
+    {
+        mdl::Shapes n = shapes();
+        mdl::VideoXlConfig &v = n.video_encoder;
+        v.vision.layers = 2;
+        v.select_layer = -1;
+        v.projector.out = 768;
+        mdl::Qwen2BeaconConfig &l = v.language;
+        l.vocab = 32, l.width = 768, l.heads = 6, l.kv_heads = 1, l.layers = 6, l.hidden = 3840;
+        v.prompt = {std::vector<int64_t>(14, 1), std::vector<int64_t>(16, 2)};
+        mdl::Manifest m = manifest_;
+        m.video_encoder = "generated";
+        m.memory_layers = {1, 3, 5};
+        auto weights = fill_.weights(options());
+        const mdl::VideoXl net(v, m.memory_layers, weights);
+        mdl::Settings s = settings({96, 96});
+        s.global_frames = s.plan.input_frames = frames;
+        const at::Tensor tokens = given("tokens", {frames * v.tokens_per_frame(), l.width});
+        const at::Tensor frame = fill_.image_u8("frame", {1, 96, 128, 3});
+        const int64_t estimate = mdl::estimate_work(m, n, s, compute()).recall - fixed;
+        measured("video encoder, " + std::to_string(frames) + " frames", estimate, [&] {
+            net.visual_tokens(frame);
+            mdl::BeaconMemory memory;
+            net.language().text(memory, net.prefix());
+            net.language().windows(memory, tokens, m.compression_ratio);
+            net.language().text(memory, net.suffix());
+            return net.language().stack(memory, m.memory_layers);
+        });
+    }
+
     void lines(Size size)
     {
         const mdl::Lineart net = mdl::Lineart::open("models/tiny_a/lineart", options()); // of the released widths
@@ -230,6 +261,8 @@ int main(int argc, char **argv)
     for (Size size : {Size{96, 128}, Size{192, 256}})
         peaks.vae(size, false);
     peaks.vae({192, 320}, true);
+    for (int64_t frames : {20, 80})
+        peaks.recall(frames);
     for (Size size : {Size{192, 256}, Size{320, 512}})
         peaks.lines(size);
     peaks.text();

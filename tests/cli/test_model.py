@@ -80,6 +80,14 @@ def test_memory_is_told_for_the_shot_that_is_asked_about():
         assert run_check(TINY, *wrong).returncode == 2
 
 
+def test_memory_for_looking_back_follows_the_encoder_and_the_shot(tmp_path):
+    shipped = check(ROOT / "models" / "demo", "--frames", "1000", "--vram-budget", str(2 << 30))[1]["memory_needed"]
+    assert shipped["fits"] and shipped["host_bytes"] < 2 << 30
+    assert tool("make-model", tmp_path / "full").returncode == 0
+    short, long = (phases(check(tmp_path / "full", "--dtype", "bf16", "--frames", n)[1])["recall"][1] for n in ("81", "650"))
+    assert 1 << 29 < short < long < 4 << 30
+
+
 def test_a_run_over_the_budget_is_refused_with_both_numbers(tmp_path):
     video, reference = make_video(tmp_path / "in.mp4", 3), make_image(tmp_path / "reference.png")
     done = subprocess.run([BUILD / "longanim", "colorize", "--video", video, "--reference", reference, "--out",
