@@ -9,7 +9,7 @@
 //
 // R: with a video encoder the cosine between its keys and values of the sampled and of the true frames. Without one,
 // and for the direct way (it counts pixels in bytes, which have no gradient), minus the mean distance of colours, cell
-// by cell.
+// by cell, colours that fill little counting more (decision 0180).
 #include "error.h"
 #include "train/denoise.h"
 #include "video_xl/shot_memory.h"
@@ -24,7 +24,8 @@ namespace mdl
 namespace
 {
 
-constexpr int64_t cell = 8; // pixels: colours, not lines and edges, are compared
+constexpr int64_t cell = 8;   // pixels: colours, not lines and edges, are compared
+constexpr int64_t levels = 8; // of a channel, to tell which cells have the same colour
 constexpr double spread_eps = 1e-6;
 
 struct Step {
@@ -143,12 +144,29 @@ class RewardStage : public Stage
         return at::cosine_similarity(a, b, 0).item<double>();
     }
 
+    // [frames, 3, height / 8, width / 8]
+    static at::Tensor cells(const at::Tensor &x)
+    {
+        return at::avg_pool2d(x.transpose(1, 2).flatten(0, 1), {cell, cell});
+    }
+
+    // What a cell counts, 1 on average: the less, the more cells have its colour, or losing a figure in a large
+    // background would cost next to nothing.
+    static at::Tensor weights(const at::Tensor &true_cells)
+    {
+        const at::Tensor level = (true_cells + 1).mul(levels / 2.0).floor().clamp(0, levels - 1).to(at::kLong);
+        const at::Tensor colour =
+            ((level.select(1, 0) * levels + level.select(1, 1)) * levels + level.select(1, 2)).flatten();
+        const at::Tensor alike = at::bincount(colour, {}, levels * levels * levels).index_select(0, colour);
+        const at::Tensor w = alike.to(at::kFloat).rsqrt();
+        return (w / w.mean()).view({true_cells.size(0), true_cells.size(2), true_cells.size(3)});
+    }
+
+    // One sample.
     static at::Tensor colour_reward(const at::Tensor &frames, const at::Tensor &truth)
     {
-        const auto cells = [](const at::Tensor &x) {
-            return at::avg_pool2d(x.transpose(1, 2).flatten(0, 1), {cell, cell});
-        };
-        return -(cells(frames) - cells(truth)).abs().mean();
+        const at::Tensor wanted = cells(truth);
+        return -((cells(frames) - wanted).abs().mean(1) * weights(wanted)).mean();
     }
 
     at::Tensor remembered(const at::Tensor &frames) const

@@ -28,7 +28,7 @@ struct train_cmd {
     struct journal *journal;
     struct cli_progress progress;
     struct err loader_error, journal_error;
-    double losses; /* since the last line */
+    double losses, rewards; /* since the last line */
     int64_t losses_count, started_step;
 };
 
@@ -176,7 +176,7 @@ static int write_step(struct train_cmd *c, const struct mdl_train_step *s)
     json_put_int(line, "step", s->step);
     json_put_real(line, "loss", c->losses / (double)c->losses_count);
     if (c->settings.stage == MDL_TRAIN_REWARD)
-        json_put_real(line, "reward", s->reward);
+        json_put_real(line, "reward", c->rewards / (double)c->losses_count);
     json_put_real(line, "learning_rate", s->learning_rate);
     json_put_real(line, "gradient_norm", s->gradient_norm);
     json_put_real(line, "seconds", s->seconds);
@@ -186,7 +186,7 @@ static int write_step(struct train_cmd *c, const struct mdl_train_step *s)
         json_put_bool(line, "left_out", true);
     if (s->saved)
         json_put_bool(line, "checkpoint", true);
-    c->losses = 0;
+    c->losses = c->rewards = 0;
     c->losses_count = 0;
     return journal_add(c->journal, line, &c->journal_error);
 }
@@ -212,6 +212,7 @@ static int on_step(void *user, const struct mdl_train_step *s)
     struct train_cmd *c = user;
     if (isfinite(s->loss)) {
         c->losses += s->loss;
+        c->rewards += s->reward;
         c->losses_count++;
     }
     show_step(c, s);

@@ -222,6 +222,13 @@ def test_the_reward_stage_reports_its_reward(tmp_path, data):
     assert all(-1 <= line["reward"] <= 1 for line in log_of(tmp_path, "step"))
 
 
+def test_a_line_of_the_log_has_the_mean_of_the_rewards_of_its_steps(tmp_path, data):
+    done = train(tmp_path, data, stage="reward", reward="direct", reward_steps=2, steps=4, log_steps=4)
+    assert done.returncode == 0, done.stderr
+    line, = log_of(tmp_path, "step")
+    assert line["reward"] == pytest.approx(-line["loss"], abs=1e-6)
+
+
 def test_a_dry_run_says_what_would_train(tmp_path, data):
     done = train(tmp_path, data, dry_run=True, parts="transformer.blocks,sketch_dit")
     about = json.loads(done.stdout)

@@ -2,8 +2,9 @@
 """Paints region maps (tools/art/clips.py) as shots that `longanim train` reads: a folder of PNG frames in colour and one of
 line art beside it.
 
-usage: tools/art/shots.py OUT CLIP.npz… [--frames 49] [--palettes 1] [--seed 1]
-Colours are drawn anew for every shot; lines are the borders of the regions. Both have half the size of the maps."""
+usage: tools/art/shots.py OUT CLIP.npz… [--frames 49] [--palettes 1] [--enlarge 1] [--seed 1]
+Colours are drawn anew for every shot; lines are the borders of the regions. Both have half the size of the maps, times
+--enlarge."""
 import argparse
 from pathlib import Path
 
@@ -39,15 +40,17 @@ def main():
     parser.add_argument("clips", type=Path, nargs="+")
     parser.add_argument("--frames", type=int, default=49)
     parser.add_argument("--palettes", type=int, default=1, help="shots of each clip, with other colours")
+    parser.add_argument("--enlarge", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     rng = np.random.default_rng(arguments.seed)
     for clip in arguments.clips:
         regions, groups, _ = clips.load(clip)
+        regions = regions[:arguments.frames].repeat(arguments.enlarge, 1).repeat(arguments.enlarge, 2)
         for version in range(arguments.palettes):
             name = f"{clip.stem}_{version}" if arguments.palettes > 1 else clip.stem
             colours = clips.random_palette(rng, int(groups.max()))[groups]
-            for number, frame in enumerate(regions[:arguments.frames]):
+            for number, frame in enumerate(regions):
                 write(arguments.out, name, number, np.round(pool(colours[frame].astype(np.float32))))
                 write(arguments.out, name + ".lines", number, np.where(pool(borders(frame)) >= .5, 0, 255))
 
