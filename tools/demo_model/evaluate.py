@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Colours held-out shots with a packaged model and counts right pixels, for four kinds of reference.
 
-usage: tools/demo_model/evaluate.py MODEL SHOTS [--build build] [--count 12] [--only near,far,...] [--work DIR]
+usage: tools/demo_model/evaluate.py MODEL SHOTS [--build build] [--count 12] [--only near,far,...] [--flags FLAGS]
 near: the first of 25 frames on twos; mirrored, shifted: that frame turned or moved; far: the last of 49 frames for the
 first 25. Pixels off the lines count when their colour is in the reference; figure pixels are those not of the background.
 hybrid is what `longanim colorize` gives with its region snap; network is the network's own picture, each region voting
