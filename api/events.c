@@ -24,7 +24,6 @@
 enum {
     BACKLOG_BYTES = 1 << 17,
     PAGE_EVENTS = 32,
-    FRAME_MAX_BYTES = 1 << 17,
     PING_MS = 15000,
 };
 
@@ -78,7 +77,7 @@ static int write_frame(struct stream *s, const char *type, const char *id, const
     struct buf frame;
     int rc;
 
-    buf_init(&frame, FRAME_MAX_BYTES);
+    buf_init(&frame, NEWS_FRAME_MAX_BYTES);
     make_frame(&frame, type, id, job);
     rc = say(s, &frame);
     buf_free(&frame);

@@ -56,7 +56,7 @@ static enum MHD_Result take_field(void *user, enum MHD_ValueKind kind, const cha
         const char *name;
         size_t size;
     } known[] = {
-#define REQ_HEADER_NAME(id, text) {text, sizeof text - 1},
+#define REQ_HEADER_NAME(id, text) {text, sizeof(text) - 1},
         REQ_HEADERS(REQ_HEADER_NAME)
 #undef REQ_HEADER_NAME
     };

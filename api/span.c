@@ -32,6 +32,14 @@ static void read_parent(struct req *r)
     read_state(r);
 }
 
+/* The trace is known: the request's own span in it, and both as a traceparent. */
+static void make_span(struct req *r, bool sampled)
+{
+    trace_span_id_new(r->span);
+    r->sampled = sampled;
+    snprintf(r->trace_parent, sizeof r->trace_parent, "00-%s-%s-%02x", r->trace_id, r->span, sampled);
+}
+
 void span_begin(struct req *r)
 {
     bool sampled = true;
@@ -41,9 +49,7 @@ void span_begin(struct req *r)
         return;
     if (!trace_parse(r->trace_parent, r->trace_id, r->parent_span, &sampled))
         trace_id_new(r->trace_id);
-    trace_span_id_new(r->span);
-    r->sampled = sampled;
-    snprintf(r->trace_parent, sizeof r->trace_parent, "00-%s-%s-%02x", r->trace_id, r->span, sampled);
+    make_span(r, sampled);
 }
 
 void span_name(struct req *r)
@@ -51,8 +57,7 @@ void span_name(struct req *r)
     if (r->trace_parent[0])
         return;
     trace_id_new(r->trace_id);
-    trace_span_id_new(r->span);
-    snprintf(r->trace_parent, sizeof r->trace_parent, "00-%s-%s-00", r->trace_id, r->span);
+    make_span(r, false);
 }
 
 void span_end(const struct req *r, int64_t duration_us)

@@ -17,7 +17,6 @@ enum {
     WAIT_MS = 100, /* how long one read of the stream blocks: well below CACHE_FRESH_MS */
     RETRY_MS = 200,
     TICK_MS = 1000,
-    NEWS_MAX_BYTES = 1 << 17,
 };
 
 struct subscriber {
@@ -168,7 +167,7 @@ static void tell(struct watch *w, const struct queue_event *event)
 {
     struct news news = {.event = event, .now = job_now(w, event->job_id)};
 
-    buf_init(&news.frame, NEWS_MAX_BYTES);
+    buf_init(&news.frame, NEWS_FRAME_MAX_BYTES);
     pthread_mutex_lock(&w->lock);
     for (struct subscriber *s = w->subscribers[bucket_of(event->job_id)]; s; s = s->next)
         if (strcmp(s->job_id, event->job_id) == 0 && s->ops->hear(s->stream, &news))

@@ -25,6 +25,8 @@ int watch_check(struct watch *w, struct err *e);
  * come. Then park_done runs in a pool thread. Any thread. */
 void watch_park(struct watch *w, struct req *r);
 
+enum { NEWS_FRAME_MAX_BYTES = 1 << 17 };
+
 /* An event of a job, the same for all who listen to it. */
 struct news {
     const struct queue_event *event;

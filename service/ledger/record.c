@@ -55,7 +55,7 @@ static const struct member segment_members[] = {
     MEMBER(struct queue_segment, INT64, state_bytes), MEMBER(struct queue_segment, INT64, first_frame),
     MEMBER(struct queue_segment, INT32, frames),      MEMBER(struct queue_segment, INT64, epoch),
 };
-#define COUNT(table) ((int)(sizeof table / sizeof *(table)))
+#define COUNT(table) ((int)(sizeof(table) / sizeof *(table)))
 
 static json_t *write_members(const struct member *members, int count, const void *from, json_t *object)
 {

@@ -109,7 +109,7 @@ struct field {
     {                                                                                                                  \
 #f, INT64, offsetof(struct s, f), 8                                                                            \
     }
-#define COUNT(a) (int)(sizeof a / sizeof((a)[0]))
+#define COUNT(a) (int)(sizeof(a) / sizeof((a)[0]))
 
 static const struct field segment_fields[] = {
     F_INT32(engine_segment, n),           F_INT32(engine_segment, segments),  F_INT64(engine_segment, first_frame),

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 import data
 import networks
@@ -125,9 +125,8 @@ def export(rows, step, trained, scale, work):
     for mode, row in rows.items():
         out = work / mode
         out.mkdir(exist_ok=True)
-        save_file(load_file(trained / "vae.safetensors"), out / "vae.safetensors")
-        for part in ("transformer", "sketch_dit"):
-            save_file(train.half(getattr(row["average"], part).state_dict()), out / f"{part}.safetensors")
+        (out / "vae.safetensors").write_bytes((trained / "vae.safetensors").read_bytes())
+        train.save_networks({"transformer": row["average"].transformer, "sketch_dit": row["average"].sketch_dit}, out)
         (out / "scale.json").write_text(json.dumps({"scaling_factor": scale, "steps": step, "injection": mode}))
 
 

@@ -360,10 +360,15 @@ def half(tensors):
     return {k: v.detach().to(torch.float16).contiguous().cpu() for k, v in tensors.items()}
 
 
+def save_networks(networks, out):
+    """{name: module} -> out/name.safetensors, as package.py takes them."""
+    for name, module in networks.items():
+        save_file(half(module.state_dict()), out / f"{name}.safetensors")
+
+
 def export(state, out):
-    save_file(half(state["vae"].state_dict()), out / "vae.safetensors")
-    save_file(half(state["average"].transformer.state_dict()), out / "transformer.safetensors")
-    save_file(half(state["average"].sketch_dit.state_dict()), out / "sketch_dit.safetensors")
+    average = state["average"]
+    save_networks({"vae": state["vae"], "transformer": average.transformer, "sketch_dit": average.sketch_dit}, out)
     (out / "scale.json").write_text(json.dumps({"scaling_factor": state["scale"], "steps": state["dit_step"]}))
 
 

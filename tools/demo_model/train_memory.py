@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 import torch.nn as nn
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 import data
 import memory_data
@@ -310,15 +310,12 @@ def load_vae(folder):
     return vae.eval().requires_grad_(False)
 
 
-def export(average, folder, trained, out):
+def export(average, folder, out):
     out.mkdir(parents=True, exist_ok=True)
-    parts = {"transformer": average.colouriser.transformer, "sketch_dit": average.colouriser.sketch_dit,
-             "video_encoder": average.encoder, "memory": average.memory}
-    for name, module in parts.items():
-        save_file(train.half(module.state_dict()), out / f"{name}.safetensors")
+    train.save_networks({"transformer": average.colouriser.transformer, "sketch_dit": average.colouriser.sketch_dit,
+                         "video_encoder": average.encoder, "memory": average.memory}, out)
     for name in ("vae.safetensors", "scale.json"):
         (out / name).write_bytes((folder / name).read_bytes())
-    return trained
 
 
 def main():
@@ -371,7 +368,7 @@ def main():
         partial = path.with_suffix(".partial")
         torch.save({k: state[k].state_dict() for k in MODULES} | {k: state[k] for k in PLAIN}, partial)
         partial.replace(path)
-        export(state["average"], arguments.trained, None, arguments.out)
+        export(state["average"], arguments.trained, arguments.out)
 
     state["checkpoint"] = checkpoint
     device, vae, plan = torch.device("cpu"), load_vae(arguments.trained), json.loads(arguments.plan)
